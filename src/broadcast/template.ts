@@ -1,0 +1,222 @@
+/**
+ * Templates: Liquid with ICU messages, compiled once per language into literals and slots.
+ * Invariant: a slot that is undefined, null or empty is a fault, and nothing stateful (time, chance) can be said.
+ */
+
+import { IntlMessageFormat } from 'intl-messageformat';
+import { Context, Liquid, type Template, TokenKind, toValueSync } from 'liquidjs';
+import { Fault } from '../base/errors.ts';
+
+/** What templates see of a recipient. */
+export type CustomerFields = Readonly<Record<string, string | number>>;
+
+/** One piece of a compiled template, in order. */
+export type Piece =
+  | { readonly kind: 'literal'; readonly text: string }
+  | { readonly kind: 'slot'; readonly source: string; render(fields: CustomerFields): string };
+
+export interface TemplateOptions {
+  /** Name of the file, for errors. */
+  readonly file: string;
+  readonly language: string;
+  readonly direction: 'ltr' | 'rtl';
+  readonly messages: Readonly<Record<string, string>>;
+  readonly escape: 'html' | 'none';
+  /** The customer fields that the notice declares. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Pure filters only: `date`, `sample`, `random` and `raw` are absent on purpose. */
+const FILTERS: readonly string[] = [
+  'append',
+  'capitalize',
+  'default',
+  'divided_by',
+  'downcase',
+  'minus',
+  'plus',
+  'prepend',
+  'round',
+  'size',
+  'slice',
+  'strip',
+  'times',
+  'truncate',
+  'upcase',
+];
+const TAGS: readonly string[] = ['if', 'unless', 'case', 'comment'];
+
+const HTML_ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+export function escapeHtml(text: string): string {
+  return /[&<>"']/.test(text) ? text.replace(/[&<>"']/g, (c) => HTML_ESCAPES[c] ?? c) : text;
+}
+
+function emptySlot(what: string): Fault {
+  return new Fault('notice.empty-slot', `${what} is undefined or empty`);
+}
+
+/** Our own check: Liquid's strict mode lets null and the empty string through. */
+function present(value: unknown): string {
+  if (value === undefined || value === null) throw emptySlot('a variable');
+  const text = String(value);
+  if (text.trim() === '') throw emptySlot('a variable');
+  return text;
+}
+
+class Messages {
+  readonly #options: TemplateOptions;
+  readonly #formats = new Map<string, IntlMessageFormat>();
+
+  constructor(options: TemplateOptions) {
+    this.#options = options;
+  }
+
+  #format(key: string): IntlMessageFormat {
+    const known = this.#formats.get(key);
+    if (known !== undefined) return known;
+    const text = this.#options.messages[key];
+    const where = `messages/${this.#options.language}.json ${key}`;
+    if (text === undefined)
+      throw new Fault('notice.invalid', `the message ${key} is missing`, { where });
+    try {
+      const format = new IntlMessageFormat(text, this.#options.language, undefined, {
+        ignoreTag: true,
+      });
+      this.#formats.set(key, format);
+      return format;
+    } catch (cause) {
+      throw new Fault('notice.invalid', `the message ${key} is not ICU MessageFormat`, {
+        where,
+        remedy: cause instanceof Error ? cause.message : 'mend its braces',
+      });
+    }
+  }
+
+  translate(key: unknown, values: Record<string, unknown>): string {
+    for (const [name, value] of Object.entries(values))
+      if (value === undefined || value === null || value === '')
+        throw emptySlot(`the variable ${name} of the message ${String(key)}`);
+    try {
+      return String(this.#format(String(key)).format(values as Record<string, string>));
+    } catch (cause) {
+      if (cause instanceof Fault) throw cause;
+      throw new Fault('notice.empty-slot', `the message ${String(key)} lacks a variable`, {
+        remedy: cause instanceof Error ? cause.message : '',
+      });
+    }
+  }
+}
+
+function engineFor(options: TemplateOptions): Liquid {
+  const messages = new Messages(options);
+  const escapeOutput = options.escape === 'html' ? escapeHtml : (text: string): string => text;
+  const engine = new Liquid({
+    strictFilters: true,
+    ownPropertyOnly: true,
+    jsTruthy: true,
+    outputEscape: (value: unknown) => escapeOutput(present(value)),
+  });
+  for (const name of Object.keys(engine.filters))
+    if (!FILTERS.includes(name)) delete engine.filters[name];
+  for (const name of Object.keys(engine.tags)) if (!TAGS.includes(name)) delete engine.tags[name];
+  engine.registerFilter('t', (key: unknown, ...pairs: readonly (readonly [string, unknown])[]) =>
+    messages.translate(key, Object.fromEntries(pairs)),
+  );
+  return engine;
+}
+
+function compileFault(options: TemplateOptions, cause: unknown): Fault {
+  if (cause instanceof Fault) {
+    return cause.where === undefined
+      ? new Fault(cause.code, cause.message, { where: options.file, cause })
+      : cause;
+  }
+  const message = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+  const line = /line:(\d+)/.exec(message)?.[1];
+  return new Fault('notice.invalid', message.replace(/, line:.*/, ''), {
+    where: line === undefined ? options.file : `${options.file} line ${line}`,
+    remedy: 'allowed are outputs with the filters t, default and plain text filters, and if/case',
+    cause,
+  });
+}
+
+/** Fields used by a template that the notice does not declare are a mistake found before any customer is. */
+function checkVariables(engine: Liquid, node: Template, options: TemplateOptions): boolean {
+  let dynamic = false;
+  for (const path of engine.fullVariablesSync([node])) {
+    const [root, ...rest] = String(path).split('.');
+    if (root === 'language' || root === 'direction') continue;
+    if (root !== 'customer' || rest.length !== 1)
+      throw new Fault('notice.undefined-variable', `the variable ${path} does not exist`, {
+        where: `${options.file} line ${node.token.getPosition()[0]}`,
+        remedy: 'templates see customer.<field>, language and direction',
+      });
+    if (!(rest[0] !== undefined && rest[0] in options.fields))
+      throw new Fault('notice.undefined-variable', `the field ${path} is not declared`, {
+        where: `${options.file} line ${node.token.getPosition()[0]}`,
+        remedy: `declare it under "fields" in notice.json`,
+      });
+    dynamic = true;
+  }
+  return dynamic;
+}
+
+/**
+ * Compiles one template for one language. Whatever does not depend on the customer becomes a literal here.
+ * @throws Fault `notice.invalid`, `notice.undefined-variable`, naming file and line.
+ */
+export function compileTemplate(source: string, options: TemplateOptions): readonly Piece[] {
+  const pieces: Piece[] = [];
+  const constants = { language: options.language, direction: options.direction };
+  const literal = (text: string): void => {
+    const before = pieces.at(-1);
+    if (before?.kind === 'literal')
+      pieces[pieces.length - 1] = { kind: 'literal', text: before.text + text };
+    else if (text !== '') pieces.push({ kind: 'literal', text });
+  };
+  try {
+    const engine = engineFor(options);
+    const render = (node: Template, scope: object): string =>
+      String(
+        toValueSync(engine.renderer.renderTemplates([node], new Context(scope, engine.options))),
+      );
+    for (const node of engine.parse(source)) {
+      if (node.token.kind === TokenKind.HTML || !checkVariables(engine, node, options)) {
+        literal(render(node, constants));
+        continue;
+      }
+      pieces.push({
+        kind: 'slot',
+        source: node.token.getText(),
+        render: (customer) => {
+          try {
+            return render(node, { ...constants, customer });
+          } catch (cause) {
+            throw slotFault(cause, node, options);
+          }
+        },
+      });
+    }
+  } catch (cause) {
+    throw compileFault(options, cause);
+  }
+  return pieces;
+}
+
+/** What a person must know: which output of which file has no value. The value itself is never in it. */
+function slotFault(cause: unknown, node: Template, options: TemplateOptions): Fault {
+  const original = (cause as { originalError?: unknown }).originalError ?? cause;
+  const reason = original instanceof Fault ? original.message : 'it cannot be rendered';
+  return new Fault('notice.empty-slot', `${node.token.getText()}: ${reason}`, {
+    where: `${options.file} line ${node.token.getPosition()[0]}, ${options.language}`,
+    remedy: 'complete the customer’s record, or give the output a default',
+    cause,
+  });
+}

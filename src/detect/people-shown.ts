@@ -1,0 +1,54 @@
+/** Gathers mentions into findings: one for each field or part, with the distinct people it shows. */
+
+import type { ParsedMessage } from '../mail/message.ts';
+import type { DetectContext } from './detector.ts';
+import type { Finding, FindingId, Severity } from './finding.ts';
+import { type Mention, mentionsIn, placeOf, type Surface } from './mentions.ts';
+import { personOf, type Standing } from './people.ts';
+
+export interface Shown {
+  readonly id: FindingId;
+  readonly severity: Severity;
+  readonly surfaces: readonly Surface[];
+  readonly standings: readonly Standing[];
+}
+
+interface Group {
+  readonly first: Mention;
+  readonly addresses: Set<string>;
+}
+
+/** Findings for all mentions on these surfaces whose owner has one of these standings. */
+export function peopleShown(
+  message: ParsedMessage,
+  context: DetectContext,
+  shown: Shown,
+): readonly Finding[] {
+  const groups = new Map<string, Group>();
+  for (const mention of mentionsIn(message)) {
+    if (!shown.surfaces.includes(mention.surface)) continue;
+    const person = personOf(message, context, mention);
+    if (!shown.standings.includes(person.standing)) continue;
+    const key = `${mention.part} ${mention.field} ${isHeader(mention) ? mention.start : ''}`;
+    const group = groups.get(key);
+    if (group === undefined) {
+      groups.set(key, { first: mention, addresses: new Set([person.address]) });
+    } else group.addresses.add(person.address);
+  }
+  return [...groups.values()].map((group) => findingOf(message, group, shown));
+}
+
+function isHeader(mention: Mention): boolean {
+  return mention.field.includes('header ');
+}
+
+function findingOf(message: ParsedMessage, group: Group, shown: Shown): Finding {
+  const { part, start, end } = group.first;
+  return {
+    id: shown.id,
+    severity: shown.severity,
+    where: { part, field: placeOf(message, group.first), start, end },
+    addresses: [...group.addresses],
+    count: group.addresses.size,
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * Placeholders of a template that nobody filled in, in the dialects of the providers and template languages, and what programs write
+ * where a value is missing. Code shown in a newsletter is not looked at: pre and code in HTML, indented lines and backticks in text.
+ */
+
+import type { ParsedMessage, Part } from '../mail/message.ts';
+import type { Finding } from './finding.ts';
+import { headerLabel } from './header-label.ts';
+import { htmlWithoutCode } from './html-text.ts';
+
+interface Dialect {
+  /** What must be in the text for the pattern to be worth trying. */
+  readonly marker: string;
+  readonly pattern: RegExp;
+}
+
+const NAME = '[ \\t]*[#/^&>!-]?[ \\t]*[\\p{L}_$][^{}<>\\n]{0,120}?';
+const FIELD =
+  '(?:first|last|full|given|family|sur|user|nick|customer|client|contact|company)?[-_ ]?(?:name|email|id|address)';
+
+/** Marks that also stand in ordinary text: only around what a field of a person's record is called. */
+const FIELDS_IN_MARKS: readonly Dialect[] = [
+  { marker: '[', pattern: new RegExp(`\\[(?:your[-_ ])?${FIELD}\\]`, 'iy') },
+  { marker: '::', pattern: new RegExp(`(?<![\\w:])::${FIELD}::(?![\\w:])`, 'iy') },
+  { marker: '-', pattern: new RegExp(`(?<![\\w-])-${FIELD}-(?![\\w-])`, 'iy') },
+];
+
+/** All linear: every repetition is bounded and stops at its own closing mark. */
+const DIALECTS: readonly Dialect[] = [
+  { marker: '{{', pattern: new RegExp(`\\{\\{\\{?${NAME}\\}\\}`, 'u') },
+  { marker: '{%', pattern: /\{%-?[ \t]*[a-z_]{2,20}\b[^{}\n]{0,120}%\}/i },
+  { marker: '%7B%7B', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
+  { marker: '%7b%7b', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
+  { marker: '%recipient', pattern: /%recipient(?:[._][\w-]{1,60})?%/i },
+  { marker: '%%', pattern: /%%[A-Za-z_][\w .:-]{0,60}%%/ },
+  { marker: '*|', pattern: /\*\|[A-Z][\w:, -]{0,60}\|\*/i },
+  { marker: '*%7C', pattern: /\*%7C[\w:]{1,60}%7C\*/i },
+  { marker: '[[', pattern: /\[\[[ \t]*[A-Za-z_][\w.:|, -]{0,60}[ \t]*\]\]/ },
+  { marker: '${', pattern: /\$\{[ \t]*[A-Za-z_][\w.?!| "'()-]{0,60}\}/ },
+  { marker: '<%', pattern: /<%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%>/ },
+  { marker: '&lt;%', pattern: /&lt;%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%&gt;/ },
+  { marker: '#{', pattern: /#\{[ \t]*[A-Za-z@_][\w.@?! "'()-]{0,60}\}/ },
+  { marker: '{$', pattern: /\{\$[A-Za-z_][\w.]{0,60}\}/ },
+  { marker: '[object ', pattern: /\[object (?:Object|Array|Promise|Undefined|Null)\]/ },
+];
+
+const GREETING =
+  'dear|hi|hello|hey|hallo|liebe[r]?|sehr geehrte[r]?|guten tag|hola|estimad[oa]|querid[oa]|bonjour|cher|chère|ciao|gentile|caro|cara|olá|prezad[oa]|уважаемый|здравствуйте';
+
+/** A greeting with nothing, or with a missing value, where the name should be. */
+const EMPTY_GREETING = new RegExp(
+  `(?:^|[\\n>])[ \\t]*(?:${GREETING})(?:[ \\t\\u00a0]+,|[ \\t\\u00a0]+(?:undefined|null|nan|none|\\(null\\))\\b)`,
+  'iu',
+);
+/** One of these is in every value that is missing; 'ull' is rarer than the n before it. */
+const MISSING_WORDS = ['undefined', 'ull', 'NaN', 'None', 'Invalid Date'];
+
+/** Values that no program wanted to write, where a person's or an amount's would stand. */
+const MISSING_VALUE =
+  /(?:[$€£#№][ \t]?|\b(?:order|invoice|account|customer|number|no\.?|id)[ \t]*[:#]?[ \t]+)(?:undefined|null|NaN)\b|\bInvalid Date\b/;
+const MISSING_IN_SUBJECT = /(?<![\w-])(?:undefined|NaN|null)(?![\w-])/;
+const MISSING_IN_LINK = /\b(?:href|src)[ \t]*=[ \t]*["']?(?:undefined|null|\[object)\b/i;
+
+const MISSING_LINKS = ['undefined', 'ull', '[object'];
+
+/** One finding for each field or part with a placeholder. */
+export function placeholder(message: ParsedMessage): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const field of message.headers) {
+    if (!SHOWN_FIELDS.has(field.lower)) continue;
+    const missing = field.lower === 'subject' ? MISSING_IN_SUBJECT.exec(field.decoded) : null;
+    const at = missing?.index ?? firstDialect(field.decoded);
+    if (at !== -1) findings.push(found('', headerLabel(field), field.start, field.end));
+  }
+  const waiting: Part[] = [message.root];
+  for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
+    const finding = inPart(part);
+    if (finding !== null) findings.push(finding);
+    for (const child of part.children.toReversed()) waiting.push(child);
+  }
+  return findings;
+}
+
+const SHOWN_FIELDS = new Set([
+  'subject',
+  'from',
+  'to',
+  'cc',
+  'reply-to',
+  'sender',
+  'list-unsubscribe',
+  'thread-topic',
+]);
+
+function inPart(part: Part): Finding | null {
+  if (part.fileName !== '' && firstDialect(part.fileName) !== -1) {
+    return found(part.path, 'file name', 0, part.fileName.length);
+  }
+  const text = part.texts[0];
+  if (text === undefined || part.disposition === 'attachment') return null;
+  const html = part.contentType === 'text/html';
+  const at = html ? inHtml(text) : inText(text);
+  return at === -1 ? null : found(part.path, html ? 'html' : 'text', at, at + 1);
+}
+
+function inHtml(source: string): number {
+  if (firstDialect(source) === -1 && missingWords(source) === -1 && !hasMissingLink(source))
+    return -1;
+  // Only now is it worth taking the code out.
+  const { text, tags } = htmlWithoutCode(source);
+  if (hasMissingLink(tags)) return 0;
+  return Math.max(firstDialect(tags), firstDialect(text), missingWords(text));
+}
+
+function hasMissingLink(source: string): boolean {
+  return MISSING_LINKS.some((word) => source.includes(word)) && MISSING_IN_LINK.test(source);
+}
+
+function inText(text: string): number {
+  const at = Math.max(firstDialect(text), missingWords(text));
+  if (at === -1) return -1;
+  const prose = text
+    .split('\n')
+    .filter((line) => !/^(?: {4}|\t|>)/.test(line))
+    .map((line) => line.replace(/`[^`]*`?/g, ''))
+    .join('\n');
+  return Math.max(firstDialect(prose), missingWords(prose));
+}
+
+function firstDialect(text: string): number {
+  for (const { marker, pattern } of DIALECTS) {
+    if (!text.includes(marker)) continue;
+    const at = pattern.exec(text)?.index;
+    if (at !== undefined) return at;
+  }
+  for (const { marker, pattern } of FIELDS_IN_MARKS) {
+    const at = firstAtMarker(text, marker, pattern);
+    if (at !== -1) return at;
+  }
+  return -1;
+}
+
+/** Tries a sticky pattern at each marker that does not stand inside a word. */
+function firstAtMarker(text: string, marker: string, pattern: RegExp): number {
+  for (let at = text.indexOf(marker); at !== -1; at = text.indexOf(marker, at + 1)) {
+    if (isWordCode(text.charCodeAt(at - 1)) || !isWordCode(text.charCodeAt(at + marker.length))) {
+      continue;
+    }
+    pattern.lastIndex = at;
+    if (pattern.test(text)) return at;
+  }
+  return -1;
+}
+
+function isWordCode(code: number): boolean {
+  const lower = code | 0x20;
+  return (lower >= 0x61 && lower <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x5f;
+}
+
+function missingWords(text: string): number {
+  const words = MISSING_WORDS.some((word) => text.includes(word));
+  if (!words && !hasLonelyComma(text)) return -1;
+  return EMPTY_GREETING.exec(text)?.index ?? MISSING_VALUE.exec(text)?.index ?? -1;
+}
+
+function hasLonelyComma(text: string): boolean {
+  for (let at = text.indexOf(','); at !== -1; at = text.indexOf(',', at + 1)) {
+    const before = text.charCodeAt(at - 1);
+    if (before === 0x20 || before === 0xa0) return true;
+  }
+  return false;
+}
+
+function found(part: string, field: string, start: number, end: number): Finding {
+  return {
+    id: 'placeholder',
+    severity: 'risk',
+    where: { part, field, start, end },
+    addresses: [],
+    count: 1,
+  };
+}

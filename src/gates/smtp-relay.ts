@@ -1,0 +1,234 @@
+/**
+ * The SMTP door: takes mail from a company's programs, has it checked, and relays what passes to the next hop.
+ * Invariants: 250 is said only after the next hop's 250 for every recipient; any other verdict, and any fault, is one answer to
+ * the whole transaction at the end of data, and nobody gets the message.
+ *
+ * The road is before-queue: nothing is stored here. All recipients go to the next hop first; where it refuses one of
+ * them, the transaction there is given up before its content, and the client is told how many were refused. So a client never has to guess
+ * which recipients of a message got it.
+ */
+
+import { Fault } from '../base/errors.ts';
+import { newId } from '../base/id.ts';
+import type { Check, Decision, Identity } from '../guard/check.ts';
+import { REASONS } from '../policy/reasons.ts';
+import { SmtpClient, type SmtpClientOptions } from '../smtp/client.ts';
+import type { NextHop } from '../smtp/connection.ts';
+import { makeReply, type Reply } from '../smtp/reply.ts';
+import { type ServerLimits, startSmtpServer } from '../smtp/server.ts';
+import type { SmtpSubmission, SubmissionOutcome } from '../smtp/submission.ts';
+import type { RecipientResult } from '../smtp/transaction.ts';
+import type { Gate } from './gate.ts';
+
+/** Told of faults: a stable code and a sentence, never an address. */
+export interface RelayLog {
+  warn(event: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+export interface SmtpRelayOptions {
+  readonly listen: {
+    readonly host: string;
+    /** 0: any free port. */
+    readonly port: number;
+    readonly tls?: { readonly key: string; readonly cert: string; readonly implicit?: boolean };
+  };
+  /** The gate's own name in greeting, EHLO and Received. Default 'undisclosed.invalid'. */
+  readonly name?: string;
+  /** Who a user with this password is. */
+  readonly identities: (
+    user: string,
+    password: string,
+  ) => Identity | null | Promise<Identity | null>;
+  /** Who a client that does not authenticate is. Allowed on a loopback address only. */
+  readonly anonymousIdentity?: Identity;
+  readonly check: Check;
+  readonly nextHop: Omit<NextHop, 'name'> & Pick<SmtpClientOptions, 'connectionsMax' | 'idleMs'>;
+  readonly limits?: Partial<ServerLimits>;
+  /** Whether a Received field of ours is put before what passes. Default true; without it a loop ends nowhere. */
+  readonly trace?: boolean;
+  readonly log: RelayLog;
+}
+
+/** RFC 5321 section 6.3 asks for at least 100; a company's own relays need no more than 50. */
+const RECEIVED_MAX = 50;
+
+const NO_IDENTITY = makeReply(530, '5.7.0', 'Authentication is required.');
+const LOOP = makeReply(554, '5.4.6', 'The message has passed too many servers: a mail loop.');
+const GUARD_FAULT = makeReply(451, '4.7.0', 'The message could not be checked; try again later.');
+const UNCERTAIN = makeReply(
+  451,
+  '4.4.2',
+  'The next hop took the message and did not answer: it may have been sent.',
+);
+
+/**
+ * Starts the gate.
+ * @throws Fault `gate.anonymous-not-loopback`, `smtp.listen-failed`, `smtp.bad-certificate`.
+ */
+export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
+  const { listen, nextHop } = options;
+  const loopback = isLoopback(listen.host);
+  if (options.anonymousIdentity !== undefined && !loopback)
+    throw new Fault('gate.anonymous-not-loopback', 'anyone could send through this gate', {
+      where: `${listen.host}:${listen.port}`,
+      remedy: 'listen on 127.0.0.1, or have clients authenticate',
+    });
+  const name = options.name ?? 'undisclosed.invalid';
+  const client = new SmtpClient({
+    nextHop: { ...nextHop, name },
+    ...(nextHop.connectionsMax === undefined ? {} : { connectionsMax: nextHop.connectionsMax }),
+    ...(nextHop.idleMs === undefined ? {} : { idleMs: nextHop.idleMs }),
+    onFault: (fault) => report(options.log, 'relay.next-hop', fault),
+  });
+  const server = await startSmtpServer<Identity>({
+    listen,
+    name,
+    ...(listen.tls === undefined ? {} : { tls: listen.tls }),
+    authenticate: options.identities,
+    authRequired: options.anonymousIdentity === undefined,
+    authInClear: loopback,
+    onMessage: (submission) => relay(submission, options, name, client),
+    onFault: (fault) => report(options.log, 'relay.fault', fault),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  });
+  const scheme = listen.tls?.implicit === true ? 'smtps' : 'smtp';
+  const host = server.host.includes(':') ? `[${server.host}]` : server.host;
+  return {
+    name: 'smtp-relay',
+    address: `${scheme}://${host}:${server.port}`,
+    async close() {
+      await server.close();
+      await client.close();
+    },
+  };
+}
+
+async function relay(
+  submission: SmtpSubmission<Identity>,
+  options: SmtpRelayOptions,
+  name: string,
+  client: SmtpClient,
+): Promise<SubmissionOutcome> {
+  const identity = submission.identity ?? options.anonymousIdentity;
+  if (identity === undefined) return { kind: 'refused', reply: NO_IDENTITY };
+  if (receivedCount(submission.bytes) > RECEIVED_MAX) return { kind: 'refused', reply: LOOP };
+  let decision: Decision;
+  try {
+    const { envelope, bytes } = submission;
+    decision = await options.check({ envelope, bytes }, identity);
+  } catch (error) {
+    report(options.log, 'relay.check', error);
+    return { kind: 'deferred', reply: GUARD_FAULT };
+  }
+  if (decision.verdict.kind !== 'pass') return stopped(decision);
+  const content =
+    options.trace === false
+      ? submission.bytes
+      : Buffer.concat([receivedField(name, submission.secure), submission.bytes]);
+  const results = await client.send({
+    envelope: submission.envelope,
+    content,
+    dsn: submission.dsn,
+    allOrNothing: true,
+  });
+  return outcomeOf(results);
+}
+
+/** The one answer to a message that does not pass. */
+function stopped(decision: Decision): SubmissionOutcome {
+  const { verdict } = decision;
+  const [id] = verdict.kind === 'pass' ? [] : verdict.reasons;
+  const reason = id === undefined ? undefined : REASONS[id];
+  if (verdict.kind === 'defer' || reason === undefined || reason.smtpCode === 451) {
+    const temporary = reason?.smtpCode === 451 ? reason : null;
+    if (temporary === null) return { kind: 'deferred', reply: GUARD_FAULT };
+    const reply = makeReply(451, temporary.enhancedStatus, temporary.sentence);
+    return { kind: 'deferred', reply };
+  }
+  const texts = [reason.sentence, ...consequence(decision), reason.remedy];
+  texts.push(`Nobody got this message. Record ${decision.entry}.`);
+  return {
+    kind: 'refused',
+    reply: {
+      code: reason.smtpCode,
+      enhanced: reason.enhancedStatus,
+      lines: texts.map((text) => `${reason.enhancedStatus} ${text}`),
+      text: texts.join(' '),
+    },
+  };
+}
+
+function consequence({ verdict, disclosures }: Decision): readonly string[] {
+  const lines: string[] = [];
+  if (disclosures > 0) {
+    const count = disclosures.toLocaleString('en-US');
+    lines.push(`It would have made ${count} ${disclosures === 1 ? 'disclosure' : 'disclosures'}.`);
+  }
+  if (verdict.kind === 'hold')
+    lines.push('It needs a person to look at it, and this gate keeps no messages yet.');
+  if (verdict.kind === 'split')
+    lines.push(
+      'It would have to be sent to each recipient alone, which this gate does not do yet.',
+    );
+  return lines;
+}
+
+/** The next hop's answer for all recipients as the one answer to the client. */
+function outcomeOf(results: readonly RecipientResult[]): SubmissionOutcome {
+  const [first] = results;
+  if (first === undefined || results.some((result) => result.kind === 'uncertain'))
+    return { kind: 'deferred', reply: UNCERTAIN };
+  const failed = results.filter(isFailure);
+  const worst = failed.find((result) => result.kind === 'refused') ?? failed[0];
+  if (worst === undefined)
+    return first.kind === 'accepted'
+      ? { kind: 'accepted', reply: first.reply }
+      : { kind: 'deferred', reply: UNCERTAIN };
+  const kind = worst.kind === 'refused' ? 'refused' : 'deferred';
+  if (worst.stage !== 'rcpt' || results.length === 1)
+    return { kind, reply: withoutClosing(worst.reply) };
+  const count = failed.length;
+  const text =
+    `The next hop does not take ${count} of ${results.length} recipients` +
+    ` (its first answer: ${worst.reply.code} ${worst.reply.enhanced}).`.replace(' )', ')') +
+    ' Nobody got this message.';
+  const code = kind === 'refused' ? 550 : 450;
+  return { kind, reply: makeReply(code, worst.reply.enhanced, text) };
+}
+
+type Failure = RecipientResult & { readonly kind: 'refused' | 'deferred' };
+
+function isFailure(result: RecipientResult): result is Failure {
+  return result.kind !== 'accepted' && result.kind !== 'uncertain' && result.stage !== 'withheld';
+}
+
+/** 421 would say that we close our connection; it is the next hop that closed its own. */
+function withoutClosing(reply: Reply): Reply {
+  return reply.code === 421 ? { ...reply, code: 451 } : reply;
+}
+
+/** RFC 5321 section 4.4, without the client's address and without `for`: readers see this field. */
+function receivedField(name: string, secure: boolean): Buffer {
+  const date = new Date().toUTCString().replace('GMT', '+0000');
+  return Buffer.from(
+    `Received: by ${name} with ESMTP${secure ? 'S' : ''} id ${newId('m')};\r\n ${date}\r\n`,
+  );
+}
+
+function receivedCount(bytes: Buffer): number {
+  const end = bytes.indexOf('\r\n\r\n');
+  const header = bytes.toString('latin1', 0, end < 0 ? bytes.length : end);
+  let count = 0;
+  for (const _ of header.matchAll(/^received[ \t]*:/gim)) count++;
+  return count;
+}
+
+function report(log: RelayLog, event: string, error: unknown): void {
+  if (error instanceof Fault)
+    log.warn(event, { code: error.code, message: error.message, where: error.where ?? '' });
+  else log.warn(event, { code: 'fault', message: error instanceof Error ? error.name : 'unknown' });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}

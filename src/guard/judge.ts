@@ -1,0 +1,192 @@
+/**
+ * mail + detect + policy without a database: what `check`, the gates and the library use.
+ *
+ * Invariant: never throws, and never passes what it could not inspect; an internal fault is the verdict `defer`.
+ */
+
+import { detectAll } from '../detect/all.ts';
+import type { DetectContext } from '../detect/detector.ts';
+import type { Finding } from '../detect/finding.ts';
+import { type Mention, mentionsIn } from '../detect/mentions.ts';
+import { canonicalAddress } from '../mail/address.ts';
+import type { Envelope } from '../mail/envelope.ts';
+import { type Defect, parseMessage } from '../mail/message.ts';
+import { assess } from '../policy/decide.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { ReasonId } from '../policy/reasons.ts';
+import type { Verdict, VerdictKind } from '../policy/verdict.ts';
+
+export interface Submission {
+  readonly envelope: Envelope;
+  readonly bytes: Uint8Array;
+}
+
+export interface JudgeSettings {
+  readonly policy: Policy;
+  /** The customer index: whether a canonical address is a customer's. Left out where there is none. */
+  readonly isCustomer?: (canonical: string) => boolean;
+  /** Told of an internal fault behind a `defer`. Its text may hold content of the message: for a redacting log only. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+export interface Judgement {
+  readonly verdict: Verdict;
+  readonly findings: readonly Finding[];
+  /** Canonical addresses a reader of the delivered message can see, the reader's own included. Personal data. */
+  readonly visible: readonly string[];
+  /** Ordered pairs (person shown, other reader) this message would make. */
+  readonly disclosures: number;
+  readonly defects: readonly Defect[];
+  /** Distinct readers on the envelope. */
+  readonly readers: number;
+}
+
+/** One message and its envelope. Linear in the message and in the number of recipients. */
+export function judge(submission: Submission, settings: JudgeSettings): Judgement {
+  return judgeCopies([submission], settings);
+}
+
+/**
+ * One call, many copies, as a provider's API takes them: the worst verdict with the reasons of all, the findings of all, the
+ * visible of the worst copy, disclosures and readers summed. A reader of one copy shown in another is found.
+ */
+export function judgeCopies(copies: readonly Submission[], settings: JudgeSettings): Judgement {
+  try {
+    const readersOf = copies.map((copy) => readersOn(copy.envelope));
+    const everybody =
+      copies.length === 1 ? readersOf[0] : new Set(readersOf.flatMap((all) => [...all]));
+    const circumstances = circumstancesOf(everybody ?? new Set(), settings);
+    const judgements = copies.map((copy, index) =>
+      judgeCopy(copy, readersOf[index] ?? new Set(), circumstances, settings),
+    );
+    return judgements.length === 1 && judgements[0] !== undefined ? judgements[0] : sum(judgements);
+  } catch (error) {
+    // What is broken is ours, not the sender's: try later.
+    settings.onFault?.(error);
+    return FAULT;
+  }
+}
+
+const FAULT: Judgement = {
+  verdict: { kind: 'defer', reasons: ['guard-fault'] },
+  findings: [],
+  visible: [],
+  disclosures: 0,
+  defects: [],
+  readers: 0,
+};
+
+type Circumstances = Pick<DetectContext, 'isRecipient' | 'allowed' | 'isCustomer'>;
+
+function readersOn(envelope: Envelope): ReadonlySet<string> {
+  return new Set(envelope.recipients.map((text) => canonicalAddress(text) ?? text.toLowerCase()));
+}
+
+function circumstancesOf(everybody: ReadonlySet<string>, settings: JudgeSettings): Circumstances {
+  const roles = new Set(settings.policy.roleAddresses);
+  const domains = new Set(settings.policy.companyDomains);
+  return {
+    isRecipient: (canonical) => everybody.has(canonical),
+    isCustomer: settings.isCustomer ?? null,
+    allowed: (canonical) => {
+      if (roles.has(canonical)) return 'role';
+      return domains.has(canonical.slice(canonical.lastIndexOf('@') + 1)) ? 'own-domain' : null;
+    },
+  };
+}
+
+function judgeCopy(
+  copy: Submission,
+  readers: ReadonlySet<string>,
+  circumstances: Circumstances,
+  settings: JudgeSettings,
+): Judgement {
+  const message = parseMessage(copy.bytes);
+  const [only] = readers;
+  const reader = readers.size === 1 && only !== undefined ? only : null;
+  const context: DetectContext = { ...circumstances, envelope: copy.envelope, reader };
+  const findings = detectAll(message, context);
+  const mentions = mentionsIn(message);
+  const shown = new Set<string>();
+  for (const mention of mentions) {
+    if (mention.surface === 'recipients') shown.add(mention.address);
+  }
+  const { defects } = message;
+  const decideContext = { readers, visible: shown, isCustomer: context.isCustomer };
+  const { verdict, exposed } = assess(findings, defects, decideContext, settings.policy);
+  return {
+    verdict,
+    findings,
+    visible: visibleIn(mentions, context),
+    disclosures: disclosuresTo(readers, findings, exposed),
+    defects,
+    readers: readers.size,
+  };
+}
+
+function visibleIn(mentions: readonly Mention[], context: DetectContext): readonly string[] {
+  const visible = new Set<string>();
+  const isKnown = (address: string): boolean =>
+    context.isRecipient(address) || (context.isCustomer?.(address) ?? false);
+  for (const { address, weak, readings, embedded } of mentions) {
+    if (!weak || isKnown(address)) visible.add(address);
+    for (const reading of readings) if (isKnown(reading)) visible.add(reading);
+    for (const other of embedded) if (isKnown(other)) visible.add(other);
+  }
+  return [...visible];
+}
+
+/** Each reader would learn of everybody shown but themselves: other readers, and whoever a reason was about. */
+function disclosuresTo(
+  readers: ReadonlySet<string>,
+  findings: readonly Finding[],
+  exposed: ReadonlySet<string>,
+): number {
+  const people = new Set(exposed);
+  for (const finding of findings) {
+    if (finding.severity !== 'exposure') continue;
+    for (const address of finding.addresses) if (readers.has(address)) people.add(address);
+  }
+  // With one reader its own address is in no finding.
+  let own = 0;
+  for (const address of people) if (readers.has(address)) own++;
+  return readers.size * people.size - own;
+}
+
+const SEVERITY_OF: Readonly<Record<VerdictKind, number>> = {
+  pass: 0,
+  hold: 1,
+  split: 2,
+  refuse: 3,
+  defer: 4,
+};
+
+function sum(judgements: readonly Judgement[]): Judgement {
+  const [first] = judgements;
+  if (first === undefined) return FAULT;
+  const worst = judgements.reduce((one, other) => (isWorse(other, one) ? other : one), first);
+  return {
+    verdict: sumOfVerdicts(worst.verdict.kind, judgements),
+    findings: judgements.flatMap(({ findings }) => findings),
+    visible: worst.visible,
+    disclosures: judgements.reduce((total, { disclosures }) => total + disclosures, 0),
+    defects: judgements.flatMap(({ defects }) => defects),
+    readers: judgements.reduce((total, { readers }) => total + readers, 0),
+  };
+}
+
+function sumOfVerdicts(kind: VerdictKind, judgements: readonly Judgement[]): Verdict {
+  const reasons = new Set<ReasonId>();
+  const allowed = new Set<string>();
+  for (const { verdict } of judgements) {
+    if (verdict.kind === 'pass') for (const because of verdict.allowedBecause) allowed.add(because);
+    else for (const reason of verdict.reasons) reasons.add(reason);
+  }
+  return kind === 'pass' ? { kind, allowedBecause: [...allowed] } : { kind, reasons: [...reasons] };
+}
+
+function isWorse(one: Judgement, other: Judgement): boolean {
+  const difference = SEVERITY_OF[one.verdict.kind] - SEVERITY_OF[other.verdict.kind];
+  if (difference !== 0) return difference > 0;
+  return one.disclosures > other.disclosures;
+}

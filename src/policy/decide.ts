@@ -1,0 +1,226 @@
+/**
+ * From findings to a verdict. Pure: the same findings and policy give the same verdict.
+ *
+ * Invariant: an exposure a policy does not allow by name is never `pass`, and every verdict but `pass` has a reason.
+ */
+
+import type { Finding, FindingId } from '../detect/finding.ts';
+import type { Defect, DefectId } from '../mail/message.ts';
+import type { Policy } from './policy.ts';
+import { REASONS, type ReasonId } from './reasons.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface DecideContext {
+  /** Canonical addresses of the people on the envelope. */
+  readonly readers: ReadonlySet<string>;
+  /** Canonical addresses To, Cc and their like show, the readers' own included. */
+  readonly visible: ReadonlySet<string>;
+  /** The customer index; null when there is none. */
+  readonly isCustomer: ((canonical: string) => boolean) | null;
+}
+
+export interface Assessment {
+  readonly verdict: Verdict;
+  /** Canonical addresses whose being shown led to a reason. Personal data. */
+  readonly exposed: ReadonlySet<string>;
+}
+
+/** The verdict alone; see `assess`. */
+export function decide(
+  findings: readonly Finding[],
+  defects: readonly Defect[],
+  context: DecideContext,
+  policy: Policy,
+): Verdict {
+  return assess(findings, defects, context, policy).verdict;
+}
+
+/** The verdict, and whose address it was about. */
+export function assess(
+  findings: readonly Finding[],
+  defects: readonly Defect[],
+  context: DecideContext,
+  policy: Policy,
+): Assessment {
+  const reasons = new Set<ReasonId>();
+  const exposed = new Set<string>();
+  const rule = policy.name === 'person' ? personRule : strictRule;
+  for (const finding of findings) {
+    const people = rule(finding, context);
+    if (people === null) continue;
+    reasons.add(people.reason);
+    for (const address of people.addresses) exposed.add(address);
+  }
+  addCounted(findings, context, policy, reasons, exposed);
+  addDefects(defects, policy, reasons);
+  if (reasons.size === 0) {
+    return {
+      verdict: { kind: 'pass', allowedBecause: allowances(findings, context, policy) },
+      exposed,
+    };
+  }
+  return { verdict: stop([...reasons], context, policy), exposed };
+}
+
+interface Stopped {
+  readonly reason: ReasonId;
+  readonly addresses: readonly string[];
+}
+
+/** Findings that are a reason wherever they occur; the others are judged by their people or their number. */
+const ALWAYS: ReadonlySet<FindingId> = new Set([
+  'bcc-header',
+  'header-injection',
+  'bare-line-break',
+  'nul-byte',
+]);
+
+const FOREIGN: ReadonlySet<FindingId> = new Set([
+  'foreign-address-header',
+  'foreign-address-body',
+  'foreign-address-encoded',
+  'foreign-address-attachment',
+  'foreign-address-nested',
+]);
+
+/** bulk and transactional: nobody beside the reader. */
+function strictRule(finding: Finding): Stopped | null {
+  if (finding.severity === 'note') return null;
+  return { reason: finding.id as ReasonId, addresses: finding.addresses };
+}
+
+/** person: what people write to each other is theirs to show, customers and blind copies excepted. */
+function personRule(finding: Finding, context: DecideContext): Stopped | null {
+  if (finding.severity === 'note') return null;
+  if (ALWAYS.has(finding.id))
+    return { reason: finding.id as ReasonId, addresses: finding.addresses };
+  if (!FOREIGN.has(finding.id)) return null;
+  const addresses = finding.addresses.filter((address) =>
+    isExposedByPerson(address, finding, context),
+  );
+  return addresses.length === 0 ? null : { reason: finding.id as ReasonId, addresses };
+}
+
+function isExposedByPerson(address: string, finding: Finding, context: DecideContext): boolean {
+  if (context.visible.has(address)) return false;
+  if (context.isCustomer?.(address) ?? false) return true;
+  // A reader To and Cc do not show was copied in secret; no other field may tell.
+  return finding.id === 'foreign-address-header' && context.readers.has(address);
+}
+
+/** What is a reason by its number alone. */
+function addCounted(
+  findings: readonly Finding[],
+  context: DecideContext,
+  policy: Policy,
+  reasons: Set<ReasonId>,
+  exposed: Set<string>,
+): void {
+  if (policy.name === 'person') {
+    const outsiders = visibleOutsiders(context, policy);
+    if (outsiders.length <= policy.visibleOutsidersMax) return;
+    reasons.add('too-many-visible');
+    for (const address of outsiders) exposed.add(address);
+    return;
+  }
+  const own = addressesOf(findings, 'own-domain-address');
+  if (own.size <= policy.ownDomainMentionsMax) return;
+  reasons.add('own-domain-mentions');
+  for (const address of own) exposed.add(address);
+}
+
+/** Everybody To and Cc show, the company's own people left out unless they are customers too. */
+function visibleOutsiders(context: DecideContext, policy: Policy): readonly string[] {
+  return [...context.visible].filter((address) => {
+    const domain = address.slice(address.lastIndexOf('@') + 1);
+    const inside = policy.companyDomains.includes(domain) || policy.roleAddresses.includes(address);
+    return !inside || (context.isCustomer?.(address) ?? false);
+  });
+}
+
+function addressesOf(findings: readonly Finding[], id: FindingId): ReadonlySet<string> {
+  const addresses = new Set<string>();
+  for (const finding of findings) {
+    if (finding.id === id) for (const address of finding.addresses) addresses.add(address);
+  }
+  return addresses;
+}
+
+/** Beyond these limits nobody has looked. */
+const UNREADABLE: ReadonlySet<DefectId> = new Set([
+  'too-many-headers',
+  'too-many-parts',
+  'too-deep',
+  'too-large',
+]);
+
+/** Mail programs differ in what they show for these; none of them comes from a sound mail library. */
+const AMBIGUOUS: ReadonlySet<DefectId> = new Set([
+  'header-without-colon',
+  'malformed-header-name',
+  'duplicate-header',
+  'unknown-transfer-encoding',
+  'malformed-base64',
+  'malformed-quoted-printable',
+  'encoded-composite',
+  'unknown-charset',
+  'malformed-charset',
+  'missing-boundary',
+  'unclosed-multipart',
+  'boundary-clash',
+  'malformed-content-type',
+  'malformed-encoded-word',
+  'malformed-address',
+  'duplicate-parameter',
+]);
+
+function addDefects(defects: readonly Defect[], policy: Policy, reasons: Set<ReasonId>): void {
+  for (const { id } of defects) {
+    if (UNREADABLE.has(id)) reasons.add('unreadable');
+    else if (policy.name !== 'person' && AMBIGUOUS.has(id)) reasons.add('ambiguous');
+  }
+}
+
+/** What giving each reader a copy of its own would cure. */
+const CURED_BY_SPLIT: ReadonlySet<ReasonId> = new Set([
+  'visible-recipients',
+  'too-many-visible',
+  'bcc-header',
+]);
+
+function stop(reasons: readonly ReasonId[], context: DecideContext, policy: Policy): Verdict {
+  const kinds = new Set(reasons.map((reason) => REASONS[reason].verdict));
+  if (kinds.has('defer')) return { kind: 'defer', reasons };
+  const splits = policy.canSplit && context.readers.size > 1;
+  if (splits && reasons.every((reason) => CURED_BY_SPLIT.has(reason)))
+    return { kind: 'split', reasons };
+  return { kind: kinds.has('refuse') ? 'refuse' : 'hold', reasons };
+}
+
+function allowances(
+  findings: readonly Finding[],
+  context: DecideContext,
+  policy: Policy,
+): readonly string[] {
+  const sentences: string[] = [];
+  const say = (count: number, sentence: (many: string) => string): void => {
+    if (count > 0)
+      sentences.push(sentence(count === 1 ? '1 address is' : `${count} addresses are`));
+  };
+  const sender = addressesOf(findings, 'sender-address').size;
+  say(sender, (many) => `${many} the sender's own (From, Sender, Reply-To or List-*)`);
+  say(addressesOf(findings, 'role-address').size, (many) => `${many} named as role addresses`);
+  const own = addressesOf(findings, 'own-domain-address').size;
+  say(own, (many) => `${many} at the sender's own domain and no customer's`);
+  if (policy.name !== 'person') return sentences;
+  const max = policy.visibleOutsidersMax;
+  if (context.visible.size > 1) {
+    const many = visibleOutsiders(context, policy).length;
+    sentences.push(
+      `To and Cc show ${many} people outside the company, and up to ${max} may be shown`,
+    );
+  }
+  const foreign = new Set([...FOREIGN].flatMap((id) => [...addressesOf(findings, id)]));
+  say(foreign.size, (many) => `${many} named by the writer and no customer's`);
+  return sentences;
+}

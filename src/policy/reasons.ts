@@ -1,0 +1,145 @@
+/**
+ * Every reason a message can be stopped for, once: its verdict, its sentence for people, what to do about it, and the
+ * SMTP reply (RFC 5321, RFC 3463). docs/reference/reasons.md is tested against this file both ways.
+ */
+
+export interface Reason {
+  /** The verdict this reason alone leads to. */
+  readonly verdict: 'refuse' | 'hold' | 'defer';
+  /** One sentence, without an address. */
+  readonly sentence: string;
+  /** What the sender can do. */
+  readonly remedy: string;
+  readonly smtpCode: 550 | 554 | 451;
+  /** RFC 3463. */
+  readonly enhancedStatus: string;
+}
+
+const EXPOSED = { verdict: 'refuse', smtpCode: 550, enhancedStatus: '5.7.1' } as const;
+const MALFORMED = { verdict: 'refuse', smtpCode: 554, enhancedStatus: '5.6.0' } as const;
+const HELD = { verdict: 'hold', smtpCode: 550, enhancedStatus: '5.7.1' } as const;
+
+/** Every reason there is, in the order of the document. */
+export const REASON_IDS = [
+  'visible-recipients',
+  'too-many-visible',
+  'bcc-header',
+  'foreign-address-header',
+  'foreign-address-body',
+  'foreign-address-encoded',
+  'foreign-address-attachment',
+  'foreign-address-nested',
+  'own-domain-mentions',
+  'header-injection',
+  'bare-line-break',
+  'nul-byte',
+  'placeholder',
+  'ambiguous',
+  'unreadable',
+  'guard-fault',
+  'ledger-unavailable',
+  'halted',
+] as const;
+
+export type ReasonId = (typeof REASON_IDS)[number];
+
+export const REASONS: Readonly<Record<ReasonId, Reason>> = {
+  'visible-recipients': {
+    ...EXPOSED,
+    sentence: 'The header would show recipients to each other.',
+    remedy: 'Send each recipient a message of their own, with nobody else in To or Cc.',
+  },
+  'too-many-visible': {
+    ...EXPOSED,
+    sentence: 'To and Cc show more people to each other than this policy allows.',
+    remedy: 'Send it as a broadcast, or remove people from To and Cc.',
+  },
+  'bcc-header': {
+    ...EXPOSED,
+    sentence: 'A Bcc header would leave with the message and show who was copied in secret.',
+    remedy: 'Remove the Bcc header; name blind recipients on the envelope only.',
+  },
+  'foreign-address-header': {
+    ...EXPOSED,
+    sentence: "A header field holds another person's address.",
+    remedy: 'Remove the field, or name the address as a role address.',
+  },
+  'foreign-address-body': {
+    ...EXPOSED,
+    sentence: "The text holds another person's address.",
+    remedy: 'Check the data merged into the text, or name the address as a role address.',
+  },
+  'foreign-address-encoded': {
+    ...EXPOSED,
+    sentence: "A link or attribute holds another person's address in encoded form.",
+    remedy: 'Check the link: its token was made for somebody else, or tells who it is.',
+  },
+  'foreign-address-attachment': {
+    ...EXPOSED,
+    sentence: "An attachment holds other people's addresses.",
+    remedy: 'Check that the right file is attached, and that it is no list of customers.',
+  },
+  'foreign-address-nested': {
+    ...EXPOSED,
+    sentence: "A forwarded message inside holds other people's addresses.",
+    remedy: 'Remove the forwarded message, or quote only what the reader may see.',
+  },
+  'own-domain-mentions': {
+    ...EXPOSED,
+    sentence: "The message names more addresses at the sender's own domain than allowed.",
+    remedy: 'Name them as role addresses if any reader may see them.',
+  },
+  'header-injection': {
+    ...MALFORMED,
+    sentence:
+      'A header field holds a line break or control character that could add header fields.',
+    remedy: 'Remove line breaks from the value the program put into the header.',
+  },
+  'bare-line-break': {
+    ...MALFORMED,
+    sentence:
+      'The message holds a carriage return or line feed standing alone, which mail programs read differently.',
+    remedy: 'End every line with CR LF (RFC 5321 section 2.3.8).',
+  },
+  'nul-byte': {
+    ...MALFORMED,
+    sentence: 'The message holds a NUL byte, at which mail programs may stop reading.',
+    remedy: 'Remove NUL bytes, or encode the part in base64.',
+  },
+  placeholder: {
+    ...HELD,
+    sentence: 'A placeholder of the template was not filled in.',
+    remedy: 'Fill in the value, or give the template a default.',
+  },
+  ambiguous: {
+    ...HELD,
+    sentence: 'The message is malformed, so that mail programs would show different things.',
+    remedy: 'Write the message anew with a MIME library; the defects are listed.',
+  },
+  unreadable: {
+    ...HELD,
+    sentence: 'Part of the message is beyond the limits of what can be inspected.',
+    remedy: 'Send it smaller or less deeply nested, or have a person look at it.',
+  },
+  'guard-fault': {
+    verdict: 'defer',
+    smtpCode: 451,
+    enhancedStatus: '4.3.0',
+    sentence: 'The guard could not finish its inspection; nothing was sent.',
+    remedy: 'Try again later; the operators have been told.',
+  },
+  'ledger-unavailable': {
+    verdict: 'defer',
+    smtpCode: 451,
+    enhancedStatus: '4.3.0',
+    sentence: 'The verdict could not be recorded; nothing was sent.',
+    remedy: 'Try again later.',
+  },
+  halted: {
+    verdict: 'defer',
+    smtpCode: 451,
+    enhancedStatus: '4.3.2',
+    sentence: 'Sending is halted.',
+    remedy: 'Wait until two operators have resumed it.',
+  },
+};

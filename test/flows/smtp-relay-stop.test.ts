@@ -1,0 +1,109 @@
+/** What does not pass is one answer to the whole transaction, and nobody gets it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTransport } from 'nodemailer';
+import type { Check, Decision } from '../../src/guard/check.ts';
+import { decisionOf, RawClient, startNextHop, startRelay } from './smtp-relay-next-hop.ts';
+
+const MESSAGE = 'From: a@shop.test\r\nTo: b@y.test, c@y.test\r\n\r\nhello\r\n';
+
+/** The reply to one message under a check, and how many messages the next hop then has. */
+async function answerTo(check: Check): Promise<{ reply: string; sent: number; warnings: string }> {
+  const next = await startNextHop();
+  const relay = await startRelay(next, { check });
+  const client = new RawClient(relay.port);
+  await client.begin('a@shop.test', ['b@y.test', 'c@y.test']);
+  const reply = await client.say(`${MESSAGE}.\r\n`);
+  const noop = await client.say('NOOP\r\n');
+  assert.match(noop, /^250/);
+  client.close();
+  await relay.close();
+  await next.close();
+  return { reply, sent: next.contents.length, warnings: relay.warnings.join('\n') };
+}
+
+function always(verdict: Decision['verdict'], disclosures = 0): Check {
+  return async () => decisionOf(verdict, disclosures);
+}
+
+test('pass is relayed, so that the others below are known to be stopped', async () => {
+  const { reply, sent } = await answerTo(always({ kind: 'pass', allowedBecause: [] }));
+  assert.match(reply, /^250/);
+  assert.equal(sent, 1);
+});
+
+test('refuse is 550 5.7.1 with the reason, the number of disclosures and the record', async () => {
+  const check = always({ kind: 'refuse', reasons: ['visible-recipients'] }, 999_000);
+  const { reply, sent } = await answerTo(check);
+  assert.equal(sent, 0);
+  for (const line of reply.split('\r\n')) assert.match(line, /^550[- ]5\.7\.1 /);
+  assert.match(reply, /The header would show recipients to each other\./);
+  assert.match(reply, /It would have made 999,000 disclosures\./);
+  assert.match(reply, /Nobody got this message\. Record v-0001\./);
+  assert.doesNotMatch(reply, /@/);
+});
+
+test('hold and split are refused, and say why', async () => {
+  const held = await answerTo(always({ kind: 'hold', reasons: ['placeholder'] }));
+  assert.match(held.reply, /^550-5\.7\.1 A placeholder/);
+  assert.match(held.reply, /needs a person to look at it/);
+  assert.equal(held.sent, 0);
+  const split = await answerTo(always({ kind: 'split', reasons: ['visible-recipients'] }, 2));
+  assert.match(split.reply, /^550-5\.7\.1 /);
+  assert.match(split.reply, /to each recipient alone/);
+  assert.equal(split.sent, 0);
+});
+
+test('defer is 451', async () => {
+  const { reply, sent } = await answerTo(always({ kind: 'defer', reasons: ['halted'] }));
+  assert.match(reply, /^451 4\.3\.2 Sending is halted/);
+  assert.equal(sent, 0);
+});
+
+test('a check that throws, rejects, or answers nonsense is 451 4.x and never passes', async () => {
+  const broken: readonly Check[] = [
+    async () => {
+      throw new Error('secret@y.test is in this message');
+    },
+    () => {
+      throw new TypeError('broken');
+    },
+    async () => undefined as unknown as Decision,
+    async () => decisionOf({ kind: 'odd', reasons: [] } as unknown as Decision['verdict']),
+    async () => decisionOf({ kind: 'refuse', reasons: [] }),
+  ];
+  for (const check of broken) {
+    const { reply, sent, warnings } = await answerTo(check);
+    assert.match(reply, /^451 4\./);
+    assert.equal(sent, 0);
+    assert.doesNotMatch(warnings, /@/);
+  }
+});
+
+test('nodemailer gets the refusal as a permanent error, and delivers to nobody', async () => {
+  const next = await startNextHop();
+  const check = always({ kind: 'refuse', reasons: ['visible-recipients'] }, 2);
+  const relay = await startRelay(next, { check });
+  const transport = createTransport({ host: '127.0.0.1', port: relay.port });
+  await assert.rejects(
+    transport.sendMail({ from: 'a@shop.test', to: ['b@y.test', 'c@y.test'], text: 'x' }),
+    (error: Error & { responseCode?: number }) => error.responseCode === 550,
+  );
+  assert.equal(next.contents.length, 0);
+  transport.close();
+  await relay.close();
+  await next.close();
+});
+
+test('the check sees the envelope, the exact bytes and the identity', async () => {
+  const seen: Parameters<Check>[] = [];
+  await answerTo(async (submission, identity) => {
+    seen.push([submission, identity]);
+    return decisionOf({ kind: 'refuse', reasons: ['visible-recipients'] });
+  });
+  const [submission, identity] = seen[0] ?? [];
+  assert.deepEqual(submission?.envelope.recipients, ['b@y.test', 'c@y.test']);
+  assert.equal(Buffer.from(submission?.bytes ?? []).toString(), MESSAGE);
+  assert.equal(identity?.name, 'demo');
+});
