@@ -14,6 +14,9 @@ import { Addresses, addressesIn, peopleIn, readersIn } from './delivered/address
 import { headerValue, openMessage } from './delivered/mime.mjs';
 import { plantings } from './delivered/plantings.mjs';
 
+/** More recipients than any envelope has. */
+const RECIPIENTS_MAX = 100_000;
+
 /** Cells of one CSV text (RFC 4180), row by row. */
 function* csvRows(text) {
   const cell = /(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r?\n|$)/gy;
@@ -58,29 +61,36 @@ export function shownIn(bytes, customers) {
   return shown;
 }
 
+/** Each reader's groups, and the highest number of a person shown. */
+function byReader(groups) {
+  const groupsOf = new Map();
+  let highest = -1;
+  for (const group of groups) {
+    for (const person of group.shown) highest = Math.max(highest, person);
+    for (const reader of new Set(group.readers)) {
+      const own = groupsOf.get(reader);
+      if (own === undefined) groupsOf.set(reader, [group]);
+      else own.push(group);
+    }
+  }
+  return { groupsOf, highest };
+}
+
 /**
  * Distinct ordered pairs (person shown, other reader) over groups { shown, readers } of numbers.
  * A stamp per person instead of a set of pairs: 22 batches of 1,000 are 22 million pairs.
  */
 export function countPairs(groups) {
-  const groupsOf = new Map();
-  let highest = -1;
-  for (const group of groups) {
-    for (const person of group.shown) highest = Math.max(highest, person);
-    for (const reader of new Set(group.readers))
-      groupsOf.set(reader, [...(groupsOf.get(reader) ?? []), group]);
-  }
-  const seenBy = new Float64Array(highest + 1).fill(-1);
+  const { groupsOf, highest } = byReader(groups);
+  const seenBy = new Float64Array(highest + 1).fill(Number.NaN);
   let pairs = 0;
-  for (const [reader, itsGroups] of groupsOf) {
-    for (const { shown } of itsGroups) {
+  for (const [reader, itsGroups] of groupsOf)
+    for (const { shown } of itsGroups)
       for (const person of shown) {
         if (person === reader || seenBy[person] === reader) continue;
         seenBy[person] = reader;
         pairs++;
       }
-    }
-  }
   return pairs;
 }
 
@@ -132,10 +142,8 @@ function emptyCounts() {
   };
 }
 
-/** Reads one message into the counts; returns its group of shown people and readers. */
-function readOne(bytes, recipients, customers, timesReached, counts) {
-  counts.messages++;
-  const { header, texts } = textsOf(bytes);
+/** Counts what the header says; returns the people it names in To and Cc. */
+function countHeader(header, counts) {
   const language = headerValue(header, 'content-language') ?? 'none';
   counts.languages[language] = (counts.languages[language] ?? 0) + 1;
   const visible = new Set(
@@ -144,22 +152,31 @@ function readOne(bytes, recipients, customers, timesReached, counts) {
       .flatMap(({ value }) => readersIn(value)),
   );
   if (visible.size > 1) counts.moreThanOneVisible++;
-  if (recipients === undefined) {
-    counts.withoutEnvelope++;
-    recipients = [];
-  }
+  return visible;
+}
+
+/** Reads one message into the counts; returns its group of shown people and readers. */
+function readOne(bytes, envelope, { customers, timesReached }, counts) {
+  counts.messages++;
+  const { header, texts } = textsOf(bytes);
+  const visible = countHeader(header, counts);
+  if (envelope === undefined) counts.withoutEnvelope++;
+  const recipients = envelope ?? [];
   if (recipients.length > 1) counts.moreThanOneRecipient++;
-  const readers = recipients.map((address) => customers.find(address));
-  for (const [at, reader] of readers.entries()) {
-    if (reader === undefined) counts.strangers++;
-    else timesReached[reader] = (timesReached[reader] ?? 0) + 1;
-    if (visible.size > 0 && !visible.has(Addresses.canonical(recipients[at])))
-      counts.toIsNotTheReader++;
-  }
+  const readers = recipients.map((address, at) => {
+    if (visible.size > 0 && !visible.has(Addresses.canonical(address))) counts.toIsNotTheReader++;
+    const reader = customers.find(address);
+    if (reader === undefined) {
+      counts.strangers++;
+      // A stranger who reads a customer's address is a reader too: numbered below zero, one for each.
+      return -1 - counts.messages * RECIPIENTS_MAX - at;
+    }
+    timesReached[reader] = (timesReached[reader] ?? 0) + 1;
+    return reader;
+  });
   const shown = new Set();
   for (const text of texts) for (const number of peopleIn(text, customers)) shown.add(number);
-  // A stranger who reads a customer's address is a reader too: numbered below zero, one for each.
-  return { shown, readers: readers.map((reader, at) => reader ?? -1 - counts.messages * 1e5 - at) };
+  return { shown, readers };
 }
 
 /** Counts a delivered directory against the customers' CSV. */
@@ -179,7 +196,7 @@ export function readDelivered(directory, customersCsv) {
   for (const file of files) {
     const number = file.slice(0, -4);
     const bytes = readFileSync(join(directory, file));
-    const group = readOne(bytes, envelopes.get(number), customers, timesReached, counts);
+    const group = readOne(bytes, envelopes.get(number), { customers, timesReached }, counts);
     envelopes.delete(number);
     if (group.shown.size > 0) groups.push(group);
   }
@@ -202,6 +219,8 @@ export function readDelivered(directory, customersCsv) {
 /** Groups of one mistaken submission kept as a file: an .eml, or the JSON of a provider's send call. */
 function groupsOfMistake(path, people, customers) {
   const bytes = readFileSync(path);
+  // Where the customers are known, only they count: the company's own addresses are no people shown.
+  const isPerson = (address) => customers.size === 0 || customers.find(address) !== undefined;
   const add = (address) => people.add(address);
   const known = (text) => [...peopleIn(text, customers)].map((number) => add(customers.at(number)));
   if (path.endsWith('.json')) {
@@ -210,11 +229,13 @@ function groupsOfMistake(path, people, customers) {
       throw new Error(`${path}: no personalizations in this JSON`);
     const inBody = known((call.content ?? []).map(({ value }) => value).join('\n'));
     return call.personalizations.map(({ to = [], cc = [], bcc = [] }) => {
-      const visible = [...to, ...cc].map(({ email }) => add(email));
-      return {
-        shown: [...visible, ...inBody],
-        readers: [...visible, ...bcc.map(({ email }) => add(email))],
-      };
+      const listed = (list) =>
+        list
+          .map(({ email }) => email)
+          .filter(isPerson)
+          .map(add);
+      const visible = listed([...to, ...cc]);
+      return { shown: [...visible, ...inBody], readers: [...visible, ...listed(bcc)] };
     });
   }
   const { header, texts } = textsOf(bytes);
@@ -222,6 +243,7 @@ function groupsOfMistake(path, people, customers) {
     header
       .filter(({ name }) => pattern.test(name))
       .flatMap(({ value }) => readersIn(value))
+      .filter(isPerson)
       .map(add);
   const visible = named(/^(?:resent-)?(?:to|cc)$/);
   const readers = [...visible, ...named(/^(?:resent-)?bcc$/)];
@@ -230,7 +252,7 @@ function groupsOfMistake(path, people, customers) {
 
 /**
  * What mistaken submissions would have shown: distinct ordered pairs (person shown, other reader) over all files.
- * @param customers customers whose addresses also count where they stand in the body.
+ * @param customers the customers: only they count then, in the body too.
  */
 export function countWouldBe(files, customers = new Addresses()) {
   const people = new Addresses();

@@ -56,7 +56,7 @@ function unstuff(bytes) {
   let length = 0;
   for (let at = 0; at < bytes.length; at++) {
     const lineStart = at === 0 || (bytes[at - 1] === LF && bytes[at - 2] === CR);
-    if (true) plain[length++] = bytes[at];
+    if (!(lineStart && bytes[at] === DOT)) plain[length++] = bytes[at];
   }
   return plain.subarray(0, length);
 }

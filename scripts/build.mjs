@@ -8,7 +8,13 @@ import path from 'node:path';
 
 const ROOT = path.dirname(import.meta.dirname);
 /** Read at run time, or run as they are: SQL, the notice of the demo, programs in plain JavaScript. */
-const DATA = ['src/**/*.sql', 'demo/notice/**/*', 'demo/**/*.mjs', 'demo/package*.json', 'verify/**/*.mjs'];
+const DATA = [
+  'src/**/*.sql',
+  'demo/notice/**/*',
+  'demo/**/*.mjs',
+  'demo/package*.json',
+  'verify/**/*.mjs',
+];
 
 rmSync(path.join(ROOT, 'dist'), { recursive: true, force: true });
 const tsc = path.join(ROOT, 'node_modules/.bin/tsc');

@@ -67,6 +67,25 @@ async function runFiles(files, verbose) {
   const counts = new Map(files.map((file) => [file, { tests: 0, failed: 0 }]));
   const outputs = new Map();
   const limit = AbortSignal.timeout(LIMIT_MS);
+  const keepOutput = (file, { message }) => {
+    if (verbose) process.stdout.write(message);
+    else outputs.set(file, `${outputs.get(file) ?? ''}${message}`);
+  };
+  const finishFile = (file, data) => {
+    if (file === undefined) return;
+    result.durations.set(file, data.duration_ms);
+    printFile(file, counts.get(file), data.duration_ms, outputs.get(file));
+  };
+  const receivers = {
+    'test:pass': (file, data) => countTest(result, counts.get(file), file, true, data),
+    'test:fail': (file, data) => countTest(result, counts.get(file), file, false, data),
+    'test:stdout': keepOutput,
+    'test:stderr': keepOutput,
+    'test:diagnostic': (file, data) => {
+      if (verbose && file !== undefined) console.log(`# ${data.message}`);
+    },
+    'test:summary': finishFile,
+  };
   const stream = run({
     files: files.map((file) => path.join(ROOT, file)),
     cwd: ROOT,
@@ -74,19 +93,9 @@ async function runFiles(files, verbose) {
     timeout: FILE_LIMIT_MS,
     signal: limit,
   });
+  // A test may be written in one file and run from another: what counts is the file that was run.
   for await (const { type, data } of stream) {
-    const file = relative(data.file);
-    if (type === 'test:pass' || type === 'test:fail') {
-      countTest(result, counts.get(file), file, type === 'test:pass', data);
-    } else if (type === 'test:stdout' || type === 'test:stderr') {
-      if (verbose) process.stdout.write(data.message);
-      else outputs.set(file, `${outputs.get(file) ?? ''}${data.message}`);
-    } else if (type === 'test:diagnostic' && verbose && file !== undefined) {
-      console.log(`# ${data.message}`);
-    } else if (type === 'test:summary' && file !== undefined) {
-      result.durations.set(file, data.duration_ms);
-      printFile(file, counts.get(file), data.duration_ms, outputs.get(file));
-    }
+    receivers[type]?.(relative(data.entryFile ?? data.file), data);
   }
   addSilentFiles(result, counts, limit.aborted);
   // A file that did not load has no summary: what it wrote is the reason.
@@ -97,27 +106,24 @@ async function runFiles(files, verbose) {
 }
 
 function countTest(result, count, file, passed, data) {
-  // Node reports a file that has no test, or that ended badly, under its own name.
+  // Node reports a file that has no test, or that ended badly, under its own name; a suite is the sum of its tests.
   const isFile = data.name === file || data.name === path.join(ROOT, file ?? '');
-  if (data.details.type === 'suite' && passed) return;
-  if (passed && isFile) return;
+  if (passed && (isFile || data.details.type === 'suite')) return;
   if (count !== undefined) count.tests++;
-  if (data.skip !== undefined || data.todo !== undefined) {
-    const reason = data.skip ?? data.todo;
-    result.skips.push({
-      file,
-      name: data.name,
-      reason: reason === true || reason === '' ? '' : reason,
-    });
+  const skip = data.skip ?? data.todo;
+  if (skip !== undefined) {
+    result.skips.push({ file, name: data.name, reason: typeof skip === 'string' ? skip : '' });
   } else if (passed) {
     result.passed++;
-  } else {
-    const error = data.details.error;
-    if (error?.failureType === 'subtestsFailed') return;
-    if (count !== undefined) count.failed++;
-    result.failed++;
-    result.failures.push({ file, line: data.line, name: data.name, error });
+  } else if (data.details.error?.failureType !== 'subtestsFailed') {
+    countFailure(result, count, file, data);
   }
+}
+
+function countFailure(result, count, file, { line, name, details }) {
+  if (count !== undefined) count.failed++;
+  result.failed++;
+  result.failures.push({ file, line, name, error: details.error });
 }
 
 /** A file in which nothing was counted tests nothing, or was not reached. */

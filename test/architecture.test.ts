@@ -190,7 +190,7 @@ describe('the last look', () => {
     );
     const own = sources.find(({ file }) => file === layers.lastLook);
     assert.deepEqual(
-      own?.imports.filter(({ specifier }) => !specifier.startsWith('node:')),
+      own?.imports.filter(({ specifier }) => !specifier?.startsWith('node:')),
       [],
     );
   });

@@ -549,19 +549,24 @@ const USAGE = 'usage: verify BUNDLE [--anchor FILE] [--key FINGERPRINT] [--json]
 
 function parseArguments(args) {
   const request = { json: false };
-  for (let i = 0; i < args.length; i++) {
-    const [name, inline] = /^(--(?:anchor|key))=(.*)$/s.exec(args[i])?.slice(1) ?? [args[i]];
-    if (name === '--json') request.json = true;
-    else if (name === '--anchor' || name === '--key') {
-      const value = inline ?? args[++i];
-      if (value === undefined) throw new CannotRun(`${name} needs a value; ${USAGE}`);
-      request[name.slice(2)] = value;
-    } else if (name.startsWith('-') || request.bundle !== undefined)
-      throw new CannotRun(`${name} is not understood; ${USAGE}`);
-    else request.bundle = name;
-  }
+  const rest = args.flatMap((argument) => {
+    const [, name, value] = /^(--(?:anchor|key))=(.*)$/s.exec(argument) ?? [];
+    return name === undefined ? [argument] : [name, value];
+  });
+  while (rest.length > 0) takeArgument(request, rest);
   if (request.bundle === undefined) throw new CannotRun(USAGE);
   return request;
+}
+
+function takeArgument(request, rest) {
+  const name = rest.shift();
+  if (name === '--json') request.json = true;
+  else if (name === '--anchor' || name === '--key') {
+    if (rest.length === 0) throw new CannotRun(`${name} needs a value; ${USAGE}`);
+    request[name.slice(2)] = rest.shift();
+  } else if (name.startsWith('-') || request.bundle !== undefined)
+    throw new CannotRun(`${name} is not understood; ${USAGE}`);
+  else request.bundle = name;
 }
 
 /**

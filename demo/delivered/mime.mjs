@@ -14,6 +14,21 @@ function hexValue(byte) {
   return upper >= 65 && upper <= 70 ? upper - 55 : -1;
 }
 
+/** The end of a soft line break whose `=` is at `at`, white space before the line end allowed; -1 when it is none. */
+function softBreakEnd(bytes, at) {
+  let end = at + 1;
+  while (bytes[end] === 32 || bytes[end] === 9) end++;
+  if (bytes[end] === CR && bytes[end + 1] === LF) end++;
+  return bytes[end] === LF ? end : -1;
+}
+
+/** The byte written `=XX` at `at`, or -1. */
+function escapedByte(bytes, at) {
+  const high = hexValue(bytes[at + 1] ?? 0);
+  const low = hexValue(bytes[at + 2] ?? 0);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 /** RFC 2045, 6.7; a wrong escape stays as it is. */
 export function decodeQuotedPrintable(bytes) {
   if (bytes.indexOf(EQUALS) < 0) return bytes;
@@ -25,19 +40,10 @@ export function decodeQuotedPrintable(bytes) {
       out[length++] = byte;
       continue;
     }
-    let end = at + 1;
-    while (bytes[end] === 32 || bytes[end] === 9) end++;
-    if (bytes[end] === LF || (bytes[end] === CR && bytes[end + 1] === LF)) {
-      at = bytes[end] === LF ? end : end + 1;
-      continue;
-    }
-    const high = hexValue(bytes[at + 1] ?? 0);
-    const low = hexValue(bytes[at + 2] ?? 0);
-    if (high < 0 || low < 0) out[length++] = byte;
-    else {
-      out[length++] = high * 16 + low;
-      at += 2;
-    }
+    const escaped = escapedByte(bytes, at);
+    const end = escaped >= 0 ? at + 2 : softBreakEnd(bytes, at);
+    if (end < 0 || escaped >= 0) out[length++] = escaped >= 0 ? escaped : byte;
+    if (end >= 0) at = end;
   }
   return out.subarray(0, length);
 }

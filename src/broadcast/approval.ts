@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, type Json } from '../base/canonical-json.ts';
 import { Fault } from '../base/errors.ts';
+import { KINDS } from '../customers/record.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { signedBy } from '../operators/operator-key.ts';
@@ -11,7 +12,6 @@ import { findApproval, insertApproval, setBroadcastState } from '../store/broadc
 import { importOperators } from '../store/customers.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import { findOperator } from '../store/operators.ts';
-import { KINDS } from '../customers/record.ts';
 import { compiledNotice } from './block-pool.ts';
 import { type Broadcast, loadBroadcast, transition } from './broadcast.ts';
 
@@ -79,9 +79,13 @@ export async function approvalDocument(
   };
 }
 
-async function checkApprover(db: Queryable, document: ApprovalDocument, envelope: ApprovalEnvelope) {
+async function checkApprover(
+  db: Queryable,
+  document: ApprovalDocument,
+  envelope: ApprovalEnvelope,
+) {
   const { operator } = envelope;
-  if ((document['authors'] as readonly string[]).includes(operator))
+  if ((document.authors as readonly string[]).includes(operator))
     throw new Fault('approval.own-work', `${operator} made, imported or prepared this broadcast`, {
       remedy: 'nobody approves their own work: another operator must',
     });
@@ -146,10 +150,10 @@ export async function checkedApproval(db: Queryable, broadcast: Broadcast): Prom
   const envelope = row.envelope as ApprovalEnvelope;
   await checkApprover(db, document, envelope);
   const same =
-    document['manifestRoot'] === broadcast.manifestRoot?.toString('base64') &&
-    document['noticeDigest'] === broadcast.noticeDigest.toString('base64') &&
-    document['audienceDigest'] === broadcast.audienceDigest.toString('base64') &&
-    document['broadcast'] === broadcast.id;
+    document.manifestRoot === broadcast.manifestRoot?.toString('base64') &&
+    document.noticeDigest === broadcast.noticeDigest.toString('base64') &&
+    document.audienceDigest === broadcast.audienceDigest.toString('base64') &&
+    document.broadcast === broadcast.id;
   if (!same)
     throw new Fault('broadcast.altered', 'the broadcast is not the one that was approved', {
       where: broadcast.id,

@@ -343,4 +343,3 @@ export async function freezeAudience(
   await indexAudience(tx, request.broadcast);
   return { count, digest: Buffer.from(context.tree.root()) };
 }
-

@@ -43,7 +43,12 @@ export interface BlockWorkerData {
 
 export type BlockTask =
   | { readonly kind: 'prepare'; readonly rows: Uint8Array }
-  | { readonly kind: 'sign'; readonly rows: Uint8Array; readonly run: number; readonly atMs: number };
+  | {
+      readonly kind: 'sign';
+      readonly rows: Uint8Array;
+      readonly run: number;
+      readonly atMs: number;
+    };
 
 export interface BlockedRow {
   readonly position: number;
@@ -175,7 +180,8 @@ function signBlock(rows: Uint8Array, run: number, atMs: number): BlockResult {
     const target = compiled.languages[record.language];
     if (target === undefined) throw altered(position);
     // Nothing else may differ from what was approved: the message without the two is hashed again.
-    if (!sha256(assemble(target.layout, record.slots)).equals(record.digest)) throw altered(position);
+    if (!sha256(assemble(target.layout, record.slots)).equals(record.digest))
+      throw altered(position);
     if (!leafOf(record.nonce, record.digest).equals(row[1] as Buffer)) throw altered(position);
     const unsigned = stages.compose(
       target.layout,

@@ -114,11 +114,7 @@ function fromRow(row: BroadcastRow): Broadcast {
 }
 
 /** @throws Fault `broadcast.unknown`. */
-export async function loadBroadcast(
-  db: Queryable,
-  id: string,
-  lock = false,
-): Promise<Broadcast> {
+export async function loadBroadcast(db: Queryable, id: string, lock = false): Promise<Broadcast> {
   const row = await findBroadcast(db, id, lock);
   if (row === null)
     throw new Fault('broadcast.unknown', `there is no broadcast ${id}`, {
@@ -133,9 +129,13 @@ export async function loadNotice(
 ): Promise<{ readonly files: NoticeFiles; readonly notice: Notice }> {
   const files = (await findNoticeFiles(db, broadcast.noticeDigest)) as NoticeFiles | null;
   if (files === null || !noticeDigest(files).equals(broadcast.noticeDigest))
-    throw new Fault('broadcast.altered', 'the stored notice is not the one this broadcast was made with', {
-      where: broadcast.id,
-      remedy: 'the database was changed: nothing is prepared or released from it',
-    });
+    throw new Fault(
+      'broadcast.altered',
+      'the stored notice is not the one this broadcast was made with',
+      {
+        where: broadcast.id,
+        remedy: 'the database was changed: nothing is prepared or released from it',
+      },
+    );
   return { files, notice: readNotice(files) };
 }

@@ -8,17 +8,17 @@ import { open, type SealingKey } from '../keys/seal.ts';
 import { merkleRoot } from '../ledger/tree.ts';
 import { decodeBinaryCopy } from '../store/copy-binary.ts';
 import type { Queryable } from '../store/database.ts';
-import { blockLeaves, type ChunkRow, listBlocks, listSigningBlocks, releaseCopy } from '../store/releases.ts';
+import {
+  blockLeaves,
+  type ChunkRow,
+  listBlocks,
+  listSigningBlocks,
+  releaseCopy,
+} from '../store/releases.ts';
 import { rowName } from './audience.ts';
 import type { CompiledNotice } from './compile.ts';
 import type { Outgoing } from './delivery/outgoing.ts';
-import {
-  assemble,
-  leafOf,
-  signedSlots,
-  unpackPrepared,
-  unpackSigned,
-} from './prepared-message.ts';
+import { assemble, leafOf, signedSlots, unpackPrepared, unpackSigned } from './prepared-message.ts';
 
 export const BLOCK_LEAVES = 1024;
 const BLOCKS_KEPT = 6;
@@ -139,7 +139,8 @@ export class ChunkLoader {
     const block = Math.floor(position / BLOCK_LEAVES);
     const root = this.#blockRoots[block];
     if (root === undefined) throw altered(`row ${position}`);
-    const leaves = this.#verified.get(`${block}/prepared`) ?? (await this.#leaves(block, null, root));
+    const leaves =
+      this.#verified.get(`${block}/prepared`) ?? (await this.#leaves(block, null, root));
     const signedLeaves =
       this.#verified.get(`${block}/${run.run}`) ??
       (await this.#leaves(block, run.run, await this.#signedRoot(run.run, block, run.root)));

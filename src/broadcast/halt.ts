@@ -115,7 +115,11 @@ export async function halt(
     await writeFile(haltFile(dataDir), `${JSON.stringify(journal)}\n`, { mode: 0o600 });
     await appendFile(join(dataDir, JOURNAL), `${JSON.stringify(journal)}\n`, { mode: 0o600 });
   } else {
-    for (let ages = await permitAges(db, sender); ages.some(young); ages = await permitAges(db, sender)) {
+    for (
+      let ages = await permitAges(db, sender);
+      ages.some(young);
+      ages = await permitAges(db, sender)
+    ) {
       if (performance.now() - started > PERMIT_MS_MAX) break;
       await wait(25);
     }

@@ -142,7 +142,12 @@ export interface IntentRecord {
   readonly position: number;
   readonly attempt: number;
   readonly end:
-    | { readonly kind: 'replied'; readonly state: OutcomeState; readonly code: number; readonly enhanced: string }
+    | {
+        readonly kind: 'replied';
+        readonly state: OutcomeState;
+        readonly code: number;
+        readonly enhanced: string;
+      }
     | { readonly kind: 'abandoned' }
     | { readonly kind: 'unknown' };
 }

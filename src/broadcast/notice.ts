@@ -86,8 +86,8 @@ function text(value: unknown, where: string): string {
 function correspondent(value: unknown, where: string): Correspondent {
   const given = (value ?? {}) as Record<string, unknown>;
   return {
-    name: text(given['name'], `${where}.name`),
-    address: text(given['address'], `${where}.address`),
+    name: text(given.name, `${where}.name`),
+    address: text(given.address, `${where}.address`),
   };
 }
 
@@ -96,31 +96,31 @@ const CLASSES: readonly string[] = ['legal', 'service', 'subscribed'];
 function settingsFrom(value: unknown): NoticeSettings {
   const given = (value ?? {}) as Record<string, unknown>;
   const at = (name: string): string => `${SETTINGS_FILE} ${name}`;
-  const kind = text(given['class'], at('class'));
+  const kind = text(given.class, at('class'));
   if (!CLASSES.includes(kind))
     throw bad(at('class'), `the class is not one of ${CLASSES.join(', ')}`);
-  const languages = given['languages'];
+  const languages = given.languages;
   if (!Array.isArray(languages) || languages.length === 0)
     throw bad(at('languages'), 'a list of languages (BCP 47) is wanted');
-  const defaultLanguage = text(given['defaultLanguage'], at('defaultLanguage'));
+  const defaultLanguage = text(given.defaultLanguage, at('defaultLanguage'));
   if (!languages.includes(defaultLanguage))
     throw bad(at('defaultLanguage'), 'the default language is not among the languages');
-  const fields = (given['fields'] ?? {}) as Record<string, FieldKind>;
+  const fields = (given.fields ?? {}) as Record<string, FieldKind>;
   for (const [name, field] of Object.entries(fields))
     if (field !== 'text' && field !== 'number')
       throw bad(at(`fields.${name}`), 'a field is either "text" or "number"');
-  const unsubscribeUrl = given['unsubscribeUrl'];
+  const unsubscribeUrl = given.unsubscribeUrl;
   if (kind === 'subscribed' && typeof unsubscribeUrl !== 'string')
     throw bad(at('unsubscribeUrl'), 'a subscribed notice needs the URL of its unsubscribe page');
   return {
-    name: text(given['name'], at('name')),
+    name: text(given.name, at('name')),
     class: kind as NoticeClass,
-    from: correspondent(given['from'], at('from')),
-    replyTo: given['replyTo'] === undefined ? null : correspondent(given['replyTo'], at('replyTo')),
-    subject: text(given['subject'], at('subject')),
+    from: correspondent(given.from, at('from')),
+    replyTo: given.replyTo === undefined ? null : correspondent(given.replyTo, at('replyTo')),
+    subject: text(given.subject, at('subject')),
     languages: languages.map((language: unknown) => text(language, at('languages'))),
     defaultLanguage,
-    roleAddresses: ((given['roleAddresses'] ?? []) as unknown[]).map((address) =>
+    roleAddresses: ((given.roleAddresses ?? []) as unknown[]).map((address) =>
       text(address, at('roleAddresses')),
     ),
     fields,

@@ -8,7 +8,13 @@ import { audienceCopy } from '../store/audiences.ts';
 import { addPreparer, setBroadcastState, setManifest } from '../store/broadcasts.ts';
 import { decodeBinaryCopy } from '../store/copy-binary.ts';
 import type { Database } from '../store/database.ts';
-import { cutChunks, indexPrepared, insertBlock, listBlocks, PREPARED_COPY } from '../store/releases.ts';
+import {
+  cutChunks,
+  indexPrepared,
+  insertBlock,
+  listBlocks,
+  PREPARED_COPY,
+} from '../store/releases.ts';
 import { audienceLeaf } from './audience.ts';
 import { collect, inParallel, openBlockPool } from './block-pool.ts';
 import type { BlockedRow } from './block-worker.ts';
@@ -74,7 +80,9 @@ async function prepareBlock(
 /** Blocks prepared before a restart are not rendered again, but their audience rows are part of the digest. */
 async function audienceRootOf(db: Database, id: string, block: number): Promise<Buffer> {
   const from = block * BLOCK_LEAVES;
-  const rows = decodeBinaryCopy(await collect(db.copyOut(audienceCopy(id, from, from + BLOCK_LEAVES))));
+  const rows = decodeBinaryCopy(
+    await collect(db.copyOut(audienceCopy(id, from, from + BLOCK_LEAVES))),
+  );
   return merkleRoot(rows.map((row) => audienceLeaf(row)));
 }
 

@@ -6,13 +6,13 @@ import {
   addListChunk,
   type ChunkRow,
   finishChunks,
+  lastStates,
   listChunks,
   nextOutcomeBatch,
   type PermitRow,
-  lastStates,
 } from '../store/releases.ts';
 import { type IntentReading, type IntentRecord, readIntents } from './intent-log.ts';
-import { STATES, type OutcomeState } from './outcome.ts';
+import { type OutcomeState, STATES } from './outcome.ts';
 import { addRetryChunks, insertOutcomes, type RecordedOutcome } from './outcome-writer.ts';
 
 export interface RecoveryReport {

@@ -216,7 +216,7 @@ export class Release {
         key,
         compiled,
         messageIdDomain: broadcast.settings.messageIdDomain,
-        manifestRoot: Buffer.from(String(approval.document['manifestRoot']), 'base64'),
+        manifestRoot: Buffer.from(String(approval.document.manifestRoot), 'base64'),
       });
       await enterRelease(db, broadcast, operator, recovery);
       const intents = await IntentLog.create(dataDir, id, permit.epoch);
@@ -611,7 +611,8 @@ export class Release {
     const result = await ringResult(this.#env.db, this.broadcast.id, plan.ring, REFUSED_STATES);
     const decision = afterRing(plan, result);
     const last = this.broadcast.plan.rings.at(-1)?.ring === plan.ring;
-    if (decision.kind === 'hold' && !last) this.#finish({ kind: 'held', because: decision.because });
+    if (decision.kind === 'hold' && !last)
+      this.#finish({ kind: 'held', because: decision.because });
   }
 
   async #conclude(): Promise<void> {
@@ -643,7 +644,9 @@ export class Release {
     if (this.#closing) return;
     this.#closing = true;
     this.#stopListening();
-    await this.#pool.close(end.kind === 'complete' ? 1000 : this.broadcast.settings.route.timeoutsMs.afterDot);
+    await this.#pool.close(
+      end.kind === 'complete' ? 1000 : this.broadcast.settings.route.timeoutsMs.afterDot,
+    );
     this.#intents.flush();
     await this.#requeueOpen();
     await this.#writer.close(10_000);

@@ -12,7 +12,11 @@ export interface Route {
   readonly connections: number;
   /** A connection is closed and opened anew after this many messages. */
   readonly messagesPerConnectionMax: number;
-  readonly timeoutsMs: { readonly connect: number; readonly command: number; readonly afterDot: number };
+  readonly timeoutsMs: {
+    readonly connect: number;
+    readonly command: number;
+    readonly afterDot: number;
+  };
 }
 
 export const ROUTE_DEFAULTS: Omit<Route, 'host' | 'port'> = {
@@ -47,7 +51,8 @@ export function parseRoute(text: string): Route {
   const connections = Number(url.searchParams.get('connections') ?? ROUTE_DEFAULTS.connections);
   if (!Number.isInteger(connections) || connections < 1 || connections > 1000)
     throw bad('connections is a whole number from 1 to 1000');
-  const tls = url.searchParams.get('tls') ?? (url.protocol === 'smtps:' ? 'implicit' : 'opportunistic');
+  const tls =
+    url.searchParams.get('tls') ?? (url.protocol === 'smtps:' ? 'implicit' : 'opportunistic');
   if (!['none', 'opportunistic', 'required', 'implicit'].includes(tls))
     throw bad('tls is none, opportunistic, required or implicit');
   const seconds = (name: string, fallback: number): number => {

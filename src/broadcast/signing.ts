@@ -121,7 +121,7 @@ export async function signRing(
         run,
         ring: ring.ring,
         count: ring.count,
-        root: root.toString('base64'),
+        signedRoot: root.toString('base64'),
         selector: setup.selector,
         approval: request.approval,
       },
@@ -129,4 +129,3 @@ export async function signRing(
   });
   return { run, root, signedAtMs: atMs };
 }
-

@@ -7,6 +7,7 @@ import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
+// biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { runVerify } from '../../verify/verify.mjs';
 import { describeFault, Fault } from '../base/errors.ts';
 

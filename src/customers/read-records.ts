@@ -193,10 +193,7 @@ async function feed(
   }
 }
 
-async function* jsonRecords(
-  texts: AsyncIterable<string>,
-  file: string,
-): AsyncGenerator<RawRecord> {
+async function* jsonRecords(texts: AsyncIterable<string>, file: string): AsyncGenerator<RawRecord> {
   let line = 0;
   let rest = '';
   const read = (text: string): RawRecord | null => {

@@ -14,7 +14,7 @@ const INLINE = new Set(
 const CODE = new Set(['code', 'pre', 'samp', 'kbd', 'script', 'style', 'textarea']);
 
 /** The source without its tags and comments; tags that break a line become a line feed. */
-export function htmlText(source: string): string {
+function htmlText(source: string): string {
   return readHtml(source, false).text;
 }
 

@@ -59,7 +59,7 @@ export function placeOf(message: ParsedMessage, mention: Mention): string {
 }
 
 /** Whether this field shows its addresses as the people written to: To, Cc, and a Reply-To with several. */
-export function isRecipientField(field: HeaderField): boolean {
+function isRecipientField(field: HeaderField): boolean {
   if (RECIPIENT_FIELDS.has(field.lower)) return true;
   return field.lower === 'reply-to' && readAddressList(field).mailboxes.length > 1;
 }
@@ -69,7 +69,7 @@ export function isBccField(field: HeaderField): boolean {
 }
 
 /** Every address that any client might show for an address field. */
-export function listedAddresses(field: HeaderField): readonly string[] {
+function listedAddresses(field: HeaderField): readonly string[] {
   const addresses = new Set<string>();
   for (const text of readAddressList(field).sightings) {
     addresses.add(canonicalAddress(text) ?? text.toLowerCase());

@@ -14,13 +14,13 @@ import type { Mention } from './mentions.ts';
 /** unknown: looks like an address, is nobody's as far as anyone knows. */
 export type Standing = 'reader' | 'sender' | 'role' | 'own-domain' | 'unknown' | 'other';
 
-export interface Person {
+interface Person {
   readonly standing: Standing;
   /** The reading that decided. */
   readonly address: string;
 }
 
-export interface Senders {
+interface Senders {
   /** Exact addresses of From, Sender, Reply-To, List-* and the return path. */
   readonly addresses: ReadonlySet<string>;
   /** Domains of From. */
@@ -62,7 +62,7 @@ function isKnownOther(address: string, senders: Senders, context: DetectContext)
 }
 
 /** A recipient or a customer: somebody who may not be shown, whatever the address looks like. */
-export function isKnown(address: string, context: DetectContext): boolean {
+function isKnown(address: string, context: DetectContext): boolean {
   return context.isRecipient(address) || (context.isCustomer?.(address) ?? false);
 }
 
@@ -72,7 +72,7 @@ function isOwnDomain(address: string, senders: Senders, context: DetectContext):
 }
 
 /** The sender's own addresses, by exact value. */
-export function sendersOf(message: ParsedMessage, context: DetectContext): Senders {
+function sendersOf(message: ParsedMessage, context: DetectContext): Senders {
   const before = cached.get(message);
   if (before !== undefined && before.context === context) return before.senders;
   const addresses = new Set<string>();

@@ -43,6 +43,8 @@ export interface ProviderApiOptions {
   readonly log: ProviderApiLog;
   /** Which provider; SendGrid with no approved template where it is left out. */
   readonly adapter?: ProviderAdapter;
+  /** SendGrid templates whose content has been looked at, by id; none where it is left out. */
+  readonly approvedTemplates?: readonly string[] | 'any';
   readonly limits?: Partial<ProviderApiLimits>;
 }
 
@@ -86,7 +88,9 @@ interface Context extends ProviderApiOptions {
 export async function startProviderApi(options: ProviderApiOptions): Promise<Gate> {
   const context: Context = {
     ...options,
-    adapter: options.adapter ?? createSendgridAdapter({ approvedTemplates: [] }),
+    adapter:
+      options.adapter ??
+      createSendgridAdapter({ approvedTemplates: options.approvedTemplates ?? [] }),
     upstreamUrl: readBaseUrl(options.upstream.baseUrl),
     agents: openAgents(),
     limits: { ...LIMITS, ...options.limits },

@@ -28,10 +28,7 @@ export interface Decision extends Judgement {
 }
 
 export type Check = (submission: Submission, identity: Identity) => Promise<Decision>;
-export type CheckCopies = (
-  copies: readonly Submission[],
-  identity: Identity,
-) => Promise<Decision>;
+export type CheckCopies = (copies: readonly Submission[], identity: Identity) => Promise<Decision>;
 
 export interface GuardOptions {
   readonly db: Database;

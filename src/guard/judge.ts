@@ -118,7 +118,7 @@ function judgeCopy(
     verdict,
     findings,
     visible: visibleIn(mentions, context),
-    disclosures: disclosuresTo(readers, findings, exposed),
+    disclosures: disclosuresTo(readers, findings, exposed, companyIn(context)),
     defects,
     readers: readers.size,
   };
@@ -136,21 +136,32 @@ function visibleIn(mentions: readonly Mention[], context: DetectContext): readon
   return [...visible];
 }
 
+/** The company itself: its role addresses and this message's sender. Nobody is disclosed to them or by showing them. */
+function companyIn(context: DetectContext): (canonical: string) => boolean {
+  const sender = canonicalAddress(context.envelope.from);
+  return (canonical) => canonical === sender || context.allowed(canonical) === 'role';
+}
+
 /** Each reader would learn of everybody shown but themselves: other readers, and whoever a reason was about. */
 function disclosuresTo(
   readers: ReadonlySet<string>,
   findings: readonly Finding[],
   exposed: ReadonlySet<string>,
+  isCompany: (canonical: string) => boolean,
 ): number {
-  const people = new Set(exposed);
+  const people = new Set<string>();
+  for (const address of exposed) if (!isCompany(address)) people.add(address);
   for (const finding of findings) {
     if (finding.severity !== 'exposure') continue;
-    for (const address of finding.addresses) if (readers.has(address)) people.add(address);
+    for (const address of finding.addresses)
+      if (readers.has(address) && !isCompany(address)) people.add(address);
   }
+  let outside = 0;
+  for (const reader of readers) if (!isCompany(reader)) outside++;
   // With one reader its own address is in no finding.
   let own = 0;
   for (const address of people) if (readers.has(address)) own++;
-  return readers.size * people.size - own;
+  return outside * people.size - own;
 }
 
 const SEVERITY_OF: Readonly<Record<VerdictKind, number>> = {

@@ -112,10 +112,12 @@ async function commit(directory: string, notes: string): Promise<void> {
 
 async function git(directory: string, ...args: string[]): Promise<string> {
   const identity = ['-c', 'user.name=undisclosed', '-c', 'user.email=ledger@undisclosed.invalid'];
-  const { stdout } = await runProgram('git', [...identity, '-C', directory, ...args], {
-    timeout: GIT_LIMIT_MS,
-    env: { ...process.env, GIT_TERMINAL_PROMPT: '0' },
-  });
+  // Without the variable, git asks for a password where there is a terminal.
+  const { stdout } = await runProgram(
+    '/usr/bin/env',
+    ['GIT_TERMINAL_PROMPT=0', 'git', ...identity, '-C', directory, ...args],
+    { timeout: GIT_LIMIT_MS },
+  );
   return stdout;
 }
 

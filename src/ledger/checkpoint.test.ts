@@ -36,7 +36,10 @@ test('the example of the signed-note format reads with its verifier key', () => 
 
 test('a signed checkpoint opens with its key', () => {
   const note = signCheckpoint(checkpoint, key);
-  assert.match(note, /^ledger\.example\/one\n42\n[A-Za-z0-9+/]{43}=\n\n— ledger\.example\/one \S+\n$/);
+  assert.match(
+    note,
+    /^ledger\.example\/one\n42\n[A-Za-z0-9+/]{43}=\n\n— ledger\.example\/one \S+\n$/,
+  );
   const reading = openCheckpoint(note, verifierKey(checkpoint.origin, key.publicKey));
   assert.deepEqual(reading, { kind: 'checkpoint', checkpoint });
 });

@@ -49,7 +49,7 @@ export interface SequencerOptions {
 }
 
 const ENTRIES_PER_ROUND = 10_000;
-const FAILED_PAUSE_MS = 1_000;
+const FAILED_PAUSE_MS = 200;
 const ANCHOR_PAUSE_MS = 5_000;
 /** With another process placing the entries, ours still has to learn how far it is. */
 const IDLE_ROUND_MS = 2_000;
@@ -110,9 +110,8 @@ class RunningSequencer implements Sequencer {
     const { db, log } = this.#options;
     try {
       const idle = this.#clock.monotonicMs() - this.#roundAtMs > IDLE_ROUND_MS;
-      if (idle || (await hasUnplacedEntries(db, this.#horizon))) await this.#placeAll();
-      if (this.#failed) log('ledger: checkpoints are signed again');
-      this.#failed = false;
+      const isDue = this.#failed || idle || (await hasUnplacedEntries(db, this.#horizon));
+      if (isDue) await this.#placeAll();
     } catch (error) {
       if (!this.#failed) log(`ledger: no checkpoint can be signed: ${(error as Error).message}`);
       this.#failed = true;
@@ -149,7 +148,7 @@ class RunningSequencer implements Sequencer {
   }
 
   async #placeUntilNoneIsLeft(): Promise<void> {
-    const { db, key, origin } = this.#options;
+    const { db, key, origin, log } = this.#options;
     for (;;) {
       const done = await db.transaction((tx) =>
         placeSome(tx, this.#horizon, (checkpoint) => ({
@@ -160,6 +159,8 @@ class RunningSequencer implements Sequencer {
       // Only now it is committed: a horizon taken from a round that was rolled back would hide its entries for good.
       this.#note = done.note;
       this.#roundAtMs = this.#clock.monotonicMs();
+      if (this.#failed) log('ledger: checkpoints are signed again');
+      this.#failed = false;
       if (done.horizon === null) continue;
       this.#horizon = done.horizon;
       return;

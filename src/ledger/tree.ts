@@ -106,6 +106,25 @@ export function inclusionProof(leafHashes: readonly Uint8Array[], index: number)
   return path.reverse();
 }
 
+/** Where a node stands on its way up, beside the last node of its level (fn and sn of RFC 9162). */
+interface Climb {
+  fn: number;
+  sn: number;
+}
+
+/** Goes up by one sibling; true when that sibling stands on the left. */
+function climb(at: Climb): boolean {
+  const isLeft = at.fn % 2 === 1 || at.fn === at.sn;
+  if (isLeft)
+    while (at.fn % 2 === 0 && at.fn !== 0) {
+      at.fn = half(at.fn);
+      at.sn = half(at.sn);
+    }
+  at.fn = half(at.fn);
+  at.sn = half(at.sn);
+  return isLeft;
+}
+
 /** Whether `leaf` stands at `index` in the tree of `size` with `root` (RFC 9162 section 2.1.3.2). */
 export function verifyInclusion(
   leaf: Uint8Array,
@@ -116,21 +135,12 @@ export function verifyInclusion(
 ): boolean {
   if (index < 0 || index >= size) return false;
   let node: Uint8Array = leaf;
-  let fn = index;
-  let sn = size - 1;
+  const at = { fn: index, sn: size - 1 };
   for (const sibling of proof) {
-    if (sn === 0) return false;
-    if (fn % 2 === 1 || fn === sn) {
-      node = nodeHash(sibling, node);
-      while (fn % 2 === 0 && fn !== 0) {
-        fn = half(fn);
-        sn = half(sn);
-      }
-    } else node = nodeHash(node, sibling);
-    fn = half(fn);
-    sn = half(sn);
+    if (at.sn === 0) return false;
+    node = climb(at) ? nodeHash(sibling, node) : nodeHash(node, sibling);
   }
-  return sn === 0 && Buffer.compare(node, root) === 0;
+  return at.sn === 0 && Buffer.compare(node, root) === 0;
 }
 
 function half(value: number): number {
@@ -173,31 +183,22 @@ export function verifyConsistency(
   if (oldSize === newSize) return proof.length === 0 && Buffer.compare(oldRoot, newRoot) === 0;
   if (oldSize === 0) return proof.length === 0;
   const isPowerOfTwo = Number.isInteger(Math.log2(oldSize));
-  const path = isPowerOfTwo ? [oldRoot, ...proof] : [...proof];
-  let fn = oldSize - 1;
-  let sn = newSize - 1;
-  while (fn % 2 === 1) {
-    fn = half(fn);
-    sn = half(sn);
-  }
-  const first = path.shift();
+  const [first, ...path] = isPowerOfTwo ? [oldRoot, ...proof] : proof;
   if (first === undefined) return false;
-  let oldNode: Uint8Array = first;
-  let newNode: Uint8Array = first;
+  const at = { fn: oldSize - 1, sn: newSize - 1 };
+  while (at.fn % 2 === 1) {
+    at.fn = half(at.fn);
+    at.sn = half(at.sn);
+  }
+  let oldNode = first;
+  let newNode = first;
   for (const step of path) {
-    if (sn === 0) return false;
-    if (fn % 2 === 1 || fn === sn) {
+    if (at.sn === 0) return false;
+    if (climb(at)) {
       oldNode = nodeHash(step, oldNode);
       newNode = nodeHash(step, newNode);
-      while (fn % 2 === 0 && fn !== 0) {
-        fn = half(fn);
-        sn = half(sn);
-      }
     } else newNode = nodeHash(newNode, step);
-    fn = half(fn);
-    sn = half(sn);
   }
-  return (
-    sn === 0 && Buffer.compare(oldNode, oldRoot) === 0 && Buffer.compare(newNode, newRoot) === 0
-  );
+  const fits = Buffer.compare(oldNode, oldRoot) === 0 && Buffer.compare(newNode, newRoot) === 0;
+  return at.sn === 0 && fits;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { quickestMs } from '../../test/support/quickest-ms.ts';
 import { type AddressListReading, readAddressList } from './address-list.ts';
 import { readHeaderSection } from './header.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -299,9 +300,7 @@ test('a hostile megabyte takes under a second', () => {
   ];
   for (const piece of pieces) {
     const value = piece.repeat(1_000_000 / piece.length);
-    const started = performance.now();
-    readAddressList({ raw: value, value, decoded: value });
-    const elapsed = performance.now() - started;
+    const elapsed = quickestMs(1_000, () => readAddressList({ raw: value, value, decoded: value }));
     assert.ok(elapsed < 1_000, `${piece}: ${elapsed} ms`);
   }
 });

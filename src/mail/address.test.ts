@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { quickestMs } from '../../test/support/quickest-ms.ts';
 import { canonicalAddress, deliveryForm, parseAddress } from './address.ts';
 
 function read(text: string): { localPart: string; domain: string; text: string } {
@@ -181,13 +182,14 @@ test('canonical form is a fixed point and reading never throws', () => {
 });
 
 test('a hostile text of a megabyte is answered at once', () => {
-  const started = performance.now();
   for (const piece of ['a', 'a.', '"', '\\', '@', 'a@', 'ü', '-', 'a-', '[', '(']) {
     const text = piece.repeat(1_000_000 / piece.length);
-    for (const given of [text, `a@${text}`, `${text}@x.test`]) {
-      parseAddress(given);
-      canonicalAddress(given);
-    }
+    const elapsed = quickestMs(100, () => {
+      for (const given of [text, `a@${text}`, `${text}@x.test`]) {
+        parseAddress(given);
+        canonicalAddress(given);
+      }
+    });
+    assert.ok(elapsed < 100, `${piece}: ${elapsed} ms`);
   }
-  assert.ok(performance.now() - started < 1_000);
 });

@@ -48,6 +48,13 @@ const NOT_ASCII = /[\u0080-\uffff]/;
 const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 
+const MORE_THAN_AN_ADDRESS: readonly (readonly [mark: RegExp, reason: string])[] = [
+  [/[<>]/, 'It has angle brackets; give the bare address.'],
+  [/[,;]/, 'It looks like a list; give one address.'],
+  [/[()]/, 'It has a comment in parentheses; give the bare address.'],
+  [/ /, 'There is a space in it.'],
+];
+
 /**
  * Reads exactly one addr-spec: a Mailbox of RFC 5321 with the characters of RFC 6531.
  *
@@ -153,11 +160,7 @@ function reasonAgainstText(text: string): string {
     return 'There is no @ in it.';
   }
   const bare = text.startsWith('"') ? text.slice(text.lastIndexOf('"') + 1) : text;
-  if (/[<>]/.test(bare)) return 'It has angle brackets; give the bare address.';
-  if (/[,;]/.test(bare)) return 'It looks like a list; give one address.';
-  if (/[()]/.test(bare)) return 'It has a comment in parentheses; give the bare address.';
-  if (bare.includes(' ')) return 'There is a space in it.';
-  return '';
+  return MORE_THAN_AN_ADDRESS.find(([mark]) => mark.test(bare))?.[1] ?? '';
 }
 
 function reasonAgainstDomain(domain: string): string {
@@ -171,7 +174,10 @@ function reasonAgainstDomain(domain: string): string {
   const ascii = NOT_ASCII.test(domain) || /xn--/i.test(domain) ? domainToASCII(domain) : domain;
   if (ascii === '') return 'The domain is no valid internationalised domain name.';
   if (ascii.length > DOMAIN_OCTETS_MAX) return 'The domain is too long.';
-  const labels = ascii.toLowerCase().split('.');
+  return reasonAgainstLabels(ascii.toLowerCase().split('.'));
+}
+
+function reasonAgainstLabels(labels: readonly string[]): string {
   for (const label of labels) {
     if (label === '') return 'The domain has a dot at an end or two in a row.';
     if (label.length > LABEL_OCTETS_MAX) return 'A part of the domain is longer than 63 octets.';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { quickestMs } from '../../test/support/quickest-ms.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
 
 const b = (text: string): string => `=?utf-8?B?${Buffer.from(text).toString('base64')}?=`;
@@ -76,9 +77,8 @@ test('a megabyte of half encoded words takes well under a second', () => {
     '?=',
     '=?utf-8?q?a?= ',
   ]) {
-    const started = performance.now();
-    decodeEncodedWords(piece.repeat(1_000_000 / piece.length), 10_000);
-    const elapsed = performance.now() - started;
+    const text = piece.repeat(1_000_000 / piece.length);
+    const elapsed = quickestMs(1_000, () => decodeEncodedWords(text, 10_000));
     assert.ok(elapsed < 1_000, `${piece}: ${elapsed} ms`);
   }
 });

@@ -89,6 +89,11 @@ test('a NUL does not hide a field', () => {
   }
 });
 
+test('a bare CR does not hide a field from those who drop it', () => {
+  assert.ok(fields('T\ro: a@x.test\r\n\r\n').includes('To=a@x.test'));
+  assert.ok(fields('A: 1\rT\0o: a@x.test\r\n\r\n').includes('To=a@x.test'));
+});
+
 test('line breaks and NUL inside encoded words are defects', () => {
   assert.deepEqual(problems('A: =?utf-8?Q?a=0D=0ACc:b?=\r\n\r\n'), ['bare-cr', 'bare-lf']);
   assert.deepEqual(problems('A: =?utf-8?Q?a=00?=\r\n\r\n'), ['nul-byte']);

@@ -138,13 +138,13 @@ function addOtherReadings(
 ): void {
   const section = available.slice(0, length);
   const strict = strictSection(available, section);
+  const broken = section.replace(/\r(?!\n)/g, '\n');
   const variants = [
-    section.replace(/\r(?!\n)/g, '\n'),
     section.replace(/\r(?!\n)/g, ''),
     section.replaceAll('\0', ''),
-    section.replace(/[\r\0]+/g, '\n'),
+    broken.replaceAll('\0', ''),
     strict,
-    strict === '' ? '' : strict.replace(/\r(?!\n)|(?<!\r)\n/g, ' '),
+    strict.replace(/\r(?!\n)|(?<!\r)\n/g, ' '),
   ];
   const known = new Set(fields.map((field) => `${field.lower}:${field.raw}`));
   const tried = new Set([section]);

@@ -8,31 +8,30 @@ export interface LineScan {
   readonly tooLong: boolean;
 }
 
+const LF = 0x0a;
 const CR = 0x0d;
 
 /** Looks at all lines of `text`, bytes as latin1, in time linear in its length. */
 export function scanLines(text: string, lineBytes: number): LineScan {
-  const length = text.length;
-  let bareCr = false;
   let bareLf = false;
   let tooLong = false;
-  let carriageReturn = -1;
   let position = 0;
-  while (position < length) {
+  while (position < text.length) {
     const found = text.indexOf('\n', position);
-    const lineFeed = found === -1 ? length : found;
-    const closed = found !== -1 && lineFeed > position && text.charCodeAt(lineFeed - 1) === CR;
-    const lineEnd = closed ? lineFeed - 1 : lineFeed;
-    if (found !== -1 && !closed) bareLf = true;
-    if (!bareCr) {
-      if (carriageReturn < position) {
-        const next = text.indexOf('\r', position);
-        carriageReturn = next === -1 ? length : next;
-      }
-      bareCr = carriageReturn < lineEnd;
-    }
-    if (lineEnd - position > lineBytes) tooLong = true;
+    const lineFeed = found === -1 ? text.length : found;
+    const closed = found > position && text.charCodeAt(found - 1) === CR;
+    if (!closed && found !== -1) bareLf = true;
+    if (lineFeed - position - (closed ? 1 : 0) > lineBytes) tooLong = true;
     position = lineFeed + 1;
   }
-  return { bareCr, bareLf, nul: text.includes('\0'), tooLong };
+  return { bareCr: hasBareCr(text), bareLf, nul: text.includes('\0'), tooLong };
+}
+
+function hasBareCr(text: string): boolean {
+  let found = text.indexOf('\r');
+  while (found !== -1) {
+    if (text.charCodeAt(found + 1) !== LF) return true;
+    found = text.indexOf('\r', found + 2);
+  }
+  return false;
 }

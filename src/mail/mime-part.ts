@@ -4,7 +4,7 @@
  * Invariant: what a part says does not depend on the order in which it is asked.
  */
 import { readAddressList } from './address-list.ts';
-import { readText } from './charset.ts';
+import { readText, type TextReadings } from './charset.ts';
 import type { ReadField } from './header.ts';
 import type { Limits } from './limits.ts';
 import { scanLines } from './lines.ts';
@@ -165,19 +165,21 @@ export class MimePart implements Part {
     for (const bytes of this.#surrounding) {
       for (const text of readText(bytes, '').texts) texts.add(text);
     }
-    for (const type of this.types) {
-      if (!isText(type.value) || (this.nested !== null && !type.value.startsWith('text/')))
-        continue;
-      for (const content of this.#allContents()) {
-        for (const charset of charsetsOf(type)) {
-          const reading = readText(content, charset);
-          for (const text of reading.texts) texts.add(text);
-          for (const defect of reading.defects) defects.add(defect);
-        }
-      }
+    for (const reading of this.types.flatMap((type) => this.#readingsAs(type))) {
+      for (const text of reading.texts) texts.add(text);
+      for (const defect of reading.defects) defects.add(defect);
     }
     this.#textDefects = [...defects];
     return texts.size === 0 ? NO_TEXTS : [...texts];
+  }
+
+  #readingsAs(type: ParameterizedValue): readonly TextReadings[] {
+    const isMessage = type.value.startsWith('message/') && this.nested === null;
+    if (!isMessage && !type.value.startsWith('text/')) return [];
+    const charsets = charsetsOf(type);
+    return this.#allContents().flatMap((content) =>
+      charsets.map((charset) => readText(content, charset)),
+    );
   }
 
   /** The content under each transfer encoding named, and from where other clients begin the body. */
@@ -246,10 +248,6 @@ export class MessageReading implements ParsedMessage {
     if (source.text.trim() === '') defects.push({ id: 'empty-message', where });
     return distinct(defects);
   }
-}
-
-function isText(type: string): boolean {
-  return type.startsWith('text/') || type.startsWith('message/');
 }
 
 /** The charset most clients take, and others that the same field names. */

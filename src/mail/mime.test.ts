@@ -76,7 +76,16 @@ test('parts, their types, names and texts are read', () => {
 });
 
 test('a message inside a message is read with its own fields and path', () => {
-  const message = read([MIXED, '', '--b', 'Content-Type: message/rfc822', '', ...NESTED_MESSAGE, '--b--', '']);
+  const message = read([
+    MIXED,
+    '',
+    '--b',
+    'Content-Type: message/rfc822',
+    '',
+    ...NESTED_MESSAGE,
+    '--b--',
+    '',
+  ]);
   assert.deepEqual(outline(message), ['multipart/mixed', '1 message/rfc822', '1.m text/plain']);
   const nested = message.root.children[0]?.nested;
   assert.equal(nested?.headers[0]?.value, 'inner@x.test');
@@ -93,7 +102,12 @@ test('a nested message is read under each of its types, names and encodings', ()
     ['application/octet-stream; name="mail.EML"', 'base64', base64, []],
     ['message/rfc822', '7bit', NESTED_MESSAGE.join('\r\n'), []],
   ] as const) {
-    const message = read([`Content-Type: ${type}`, `Content-Transfer-Encoding: ${extra}`, '', body]);
+    const message = read([
+      `Content-Type: ${type}`,
+      `Content-Transfer-Encoding: ${extra}`,
+      '',
+      body,
+    ]);
     assert.equal(message.root.nested?.headers[0]?.value, 'inner@x.test', type);
     assert.equal(message.root.nested?.root.path, '.m');
     assert.deepEqual(ids(message), defects, type);
@@ -107,7 +121,11 @@ test('in a digest a part without a type is a message', () => {
 });
 
 test('a delivery report is text that can be searched', () => {
-  const message = read(['Content-Type: message/delivery-status', '', 'Final-Recipient: rfc822; a@x.test']);
+  const message = read([
+    'Content-Type: message/delivery-status',
+    '',
+    'Final-Recipient: rfc822; a@x.test',
+  ]);
   assert.deepEqual(texts(message), ['Final-Recipient: rfc822; a@x.test']);
 });
 
@@ -121,7 +139,10 @@ test('two boundaries give the parts of both', () => {
     const found = texts(message);
     assert.ok(found.includes('two'), fields.join());
     assert.ok(found.includes('one\r\n--c\r\n\r\ntwo\r\n--c--'), fields.join());
-    assert.ok(message.defects.some(({ id }) => id.startsWith('duplicate-')), fields.join());
+    assert.ok(
+      message.defects.some(({ id }) => id.startsWith('duplicate-')),
+      fields.join(),
+    );
   }
 });
 
@@ -214,7 +235,10 @@ test('nesting, parts and bytes beyond the limits are reported, and their text ke
   const tooDeep = read([...deep, '', 'deep a@x.test']);
   assert.ok(tooDeep.defects.some(({ id }) => id === 'too-deep'));
   assert.ok(texts(tooDeep).some((text) => text.includes('deep a@x.test')));
-  const many = read([MIXED, '', ...Array.from({ length: 50 }, () => ['--b', '', 'x']).flat(), '--b--', ''], limitsWith({ parts: 10 }));
+  const many = read(
+    [MIXED, '', ...Array.from({ length: 50 }, () => ['--b', '', 'x']).flat(), '--b--', ''],
+    limitsWith({ parts: 10 }),
+  );
   assert.equal(allParts(many).length, 10);
   assert.ok(many.defects.some(({ id }) => id === 'too-many-parts'));
   const large = read(['A: b', '', 'x'.repeat(100)], limitsWith({ messageBytes: 50 }));

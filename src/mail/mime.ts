@@ -5,7 +5,7 @@
  * shows is in the tree, even if most clients would not show it.
  */
 import { asBuffer } from './charset.ts';
-import { type HeaderSection, type ReadField, readHeaderSection } from './header.ts';
+import { findField, type HeaderSection, type ReadField, readHeaderSection } from './header.ts';
 import type { Limits } from './limits.ts';
 import type { DefectId, ParsedMessage } from './message.ts';
 import { type Entity, MessageReading, MimePart, type Source } from './mime-part.ts';
@@ -105,28 +105,22 @@ function readEntity(entity: Entity, allowance: Allowance): MimePart {
 
 /** Reads the fields that say what the entity is. */
 function readPart(entity: Entity, section: HeaderSection, limits: Limits): MimePart {
-  const types: ParameterizedValue[] = [];
-  const encodings: string[] = [];
   const typeDefects: DefectId[] = [];
-  let disposition: ParameterizedValue | undefined;
-  for (const field of section.fields) {
-    if (!field.lower.startsWith('content-')) continue;
-    if (field.lower === 'content-type' && types.length < READINGS_MAX) {
-      types.push(readType(field, limits, typeDefects));
-    } else if (field.lower === 'content-transfer-encoding' && encodings.length < READINGS_MAX) {
-      const name = transferEncodingName(field.value);
-      if (!encodings.includes(name)) encodings.push(name);
-    } else if (field.lower === 'content-disposition') {
-      disposition ??= readParameters(field.value, limits.parameters);
-    }
-  }
+  const types = fieldsNamed(section, 'content-type').map((field) =>
+    readType(field, limits, typeDefects),
+  );
   if (types.length === 0) types.push(typeOf(entity.defaultType));
+  const encodings = fieldsNamed(section, 'content-transfer-encoding').map((field) =>
+    transferEncodingName(field.value),
+  );
+  const field = findField(section.fields, 'content-disposition');
+  const disposition = field && readParameters(field.value, limits.parameters);
   const part = new MimePart(entity, {
     headers: section.fields,
     bodyStart: section.bodyStart,
     otherBodyStart: section.otherBodyStart,
     types,
-    encodings,
+    encodings: encodings.length > 1 ? [...new Set(encodings)] : encodings,
     disposition: disposition?.value ?? '',
     fileName: disposition?.parameters.get('filename') ?? types[0]?.parameters.get('name') ?? '',
   });
@@ -134,6 +128,11 @@ function readPart(entity: Entity, section: HeaderSection, limits: Limits): MimeP
   part.reportHeader(typeDefects, 'Content-Type');
   if (disposition !== undefined) part.reportHeader(disposition.defects, 'Content-Disposition');
   return part;
+}
+
+function fieldsNamed(section: HeaderSection, lower: string): readonly ReadField[] {
+  const named = section.fields.filter((field) => field.lower === lower);
+  return named.length > READINGS_MAX ? named.slice(0, READINGS_MAX) : named;
 }
 
 function readType(field: ReadField, limits: Limits, defects: DefectId[]): ParameterizedValue {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { quickestMs } from '../../test/support/quickest-ms.ts';
 import { readParameters } from './parameters.ts';
 
 function read(text: string): {
@@ -74,9 +75,8 @@ test('parameters that no standard allows are read as far as they go and reported
 
 test('a megabyte of hostile parameters takes well under a second', () => {
   for (const piece of [';', '(', ')', '"', '\\', ';a=', ';a*0=b', ';a="', ";a*='%4", ';(']) {
-    const started = performance.now();
-    readParameters(`a/b${piece.repeat(1_000_000 / piece.length)}`, 200);
-    const elapsed = performance.now() - started;
+    const text = `a/b${piece.repeat(1_000_000 / piece.length)}`;
+    const elapsed = quickestMs(1_000, () => readParameters(text, 200));
     assert.ok(elapsed < 1_000, `${piece}: ${elapsed} ms`);
   }
 });

@@ -24,6 +24,14 @@ interface Segment {
   readonly value: string;
 }
 
+/** What has been read of a field so far. */
+interface Collection {
+  readonly plain: Map<string, string>;
+  readonly segments: Map<string, Segment[]>;
+  readonly others: (readonly [name: string, value: string])[];
+  readonly defects: Set<DefectId>;
+}
+
 /** A parameter's name in three parts (RFC 2231 section 7): attribute, section, extended mark. */
 const EXTENDED_NAME = /^([^*]+)(?:\*(\d{1,4}))?(\*)?$/;
 
@@ -31,29 +39,20 @@ const EXTENDED_NAME = /^([^*]+)(?:\*(\d{1,4}))?(\*)?$/;
 export function readParameters(text: string, limit: number): ParameterizedValue {
   const scanner = new Scanner(text);
   const value = scanner.until(';').trim().toLowerCase();
-  const plain = new Map<string, string>();
-  const segments = new Map<string, Segment[]>();
-  const others: [string, string][] = [];
-  const defects = new Set<DefectId>();
-  let count = 0;
-  while (!scanner.atEnd()) {
-    const name = scanner.until('=;').trim().toLowerCase();
-    const written = scanner.last === '=' ? scanner.value() : '';
-    if (name === '' && written === '') continue;
-    if (++count > limit) {
-      defects.add('malformed-content-type');
+  const collection: Collection = {
+    plain: new Map(),
+    segments: new Map(),
+    others: [],
+    defects: new Set(),
+  };
+  for (let count = 0; !scanner.atEnd(); count++) {
+    if (count === limit) {
+      collection.defects.add('malformed-content-type');
       break;
     }
-    if (name === '' || scanner.broken) defects.add('malformed-content-type');
-    if (scanner.whole !== '' && scanner.whole !== written) others.push([name, scanner.whole]);
-    const parts = name.includes('*') ? EXTENDED_NAME.exec(name) : null;
-    if (parts !== null) addSegment(segments, parts, written);
-    else if (!plain.has(name)) plain.set(name, decodeEncodedWords(written, limit).text);
-    else if (plain.get(name) !== written) {
-      others.push([name, decodeEncodedWords(written, limit).text]);
-      defects.add('duplicate-parameter');
-    }
+    readParameter(scanner, collection, limit);
   }
+  const { plain, segments, others, defects } = collection;
   for (const [name, list] of segments) {
     const unextended = plain.get(name);
     if (unextended !== undefined) others.push([name, unextended]);
@@ -61,6 +60,27 @@ export function readParameters(text: string, limit: number): ParameterizedValue 
     plain.set(name, joinSegments(list, defects));
   }
   return { value, parameters: plain, others, defects: [...defects] };
+}
+
+function readParameter(scanner: Scanner, collection: Collection, limit: number): void {
+  const { plain, segments, others, defects } = collection;
+  const name = scanner.until('=;').trim().toLowerCase();
+  const written = scanner.last === '=' ? scanner.value() : '';
+  if (name === '' && written === '') return;
+  if (name === '' || scanner.broken) defects.add('malformed-content-type');
+  if (scanner.whole !== '' && scanner.whole !== written) others.push([name, scanner.whole]);
+  const parts = name.includes('*') ? EXTENDED_NAME.exec(name) : null;
+  if (parts !== null) {
+    addSegment(segments, parts, written);
+    return;
+  }
+  const decoded = decodeEncodedWords(written, limit).text;
+  const known = plain.get(name);
+  if (known === undefined) plain.set(name, decoded);
+  else if (known !== decoded) {
+    others.push([name, decoded]);
+    defects.add('duplicate-parameter');
+  }
 }
 
 function addSegment(segments: Map<string, Segment[]>, parts: RegExpExecArray, value: string): void {
@@ -126,6 +146,7 @@ class Scanner {
 
   /** The text up to one of the given characters, which is consumed, without comments. */
   until(stops: string): string {
+    this.whole = '';
     const text = this.#text;
     let piece = '';
     let from = this.#index;
@@ -149,7 +170,6 @@ class Scanner {
   /** A parameter's value up to the next semicolon, which is consumed. */
   value(): string {
     this.broken = false;
-    this.whole = '';
     const text = this.#text;
     while (text[this.#index] === ' ' || text[this.#index] === '\t') this.#index++;
     if (text[this.#index] !== '"') {

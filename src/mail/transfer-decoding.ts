@@ -71,6 +71,7 @@ export function decodeTransfer(bytes: Uint8Array, encoding: string): DecodedCont
  * RFC 2045 section 6.7. An `=` that begins neither an octet nor a soft line break is kept as it
  * is; white space before a line break is transport padding and goes.
  */
+// biome-ignore lint/complexity/noExcessiveCognitiveComplexity: one loop over every byte of the body
 export function decodeQuotedPrintable(bytes: Uint8Array): DecodedContent {
   const length = bytes.length;
   const output = Buffer.allocUnsafe(length);

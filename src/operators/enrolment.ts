@@ -44,10 +44,7 @@ async function carryOut(tx: Transaction, request: EnrolmentRequest, by: string[]
   if (deed === 'add') await insertOperator(tx, operator, request.publicKey);
   else await removeOperator(tx, operator);
   await deleteOperatorRequest(tx, operator, deed);
-  const key =
-    deed === 'add'
-      ? { publicKey: request.publicKey.toString('base64') }
-      : {};
+  const key = deed === 'add' ? { publicKey: request.publicKey.toString('base64') } : {};
   await appendEntry(tx, {
     kind: deed === 'add' ? 'operator.added' : 'operator.removed',
     at: request.now.toISOString(),

@@ -142,27 +142,22 @@ export async function* readBinaryCopy(stream: AsyncIterable<Buffer>): AsyncItera
   const pieces: Buffer[] = [];
   let held = 0;
   let needed = HEADER_BYTES;
-  let state: 'header' | 'rows' | 'end' = 'header';
+  let isFirst = true;
+  let ended = false;
   for await (const chunk of stream) {
-    if (state === 'end') continue;
     pieces.push(chunk);
     held += chunk.length;
-    if (held < needed) continue;
+    if (ended || held < needed) continue;
     const bytes = pieces.length === 1 ? chunk : Buffer.concat(pieces, held);
-    let from = 0;
-    if (state === 'header') {
-      from = headerEnd(bytes);
-      state = 'rows';
-    }
-    const parsed = parseRows(bytes, from);
-    if (parsed.ended) state = 'end';
+    const parsed = parseRows(bytes, isFirst ? headerEnd(bytes) : 0);
+    isFirst = false;
+    ({ ended, needed } = parsed);
     if (parsed.rows.length > 0) yield parsed.rows;
-    pieces.length = 0;
-    held = bytes.length - parsed.next;
-    if (held > 0) pieces.push(bytes.subarray(parsed.next));
-    needed = parsed.needed;
+    const rest = bytes.subarray(parsed.next);
+    pieces.splice(0, pieces.length, rest);
+    held = rest.length;
   }
-  if (state !== 'end') throw new Fault('copy.format', 'the COPY ended before its trailer');
+  if (!ended) throw new Fault('copy.format', 'the COPY ended before its trailer');
 }
 
 /**

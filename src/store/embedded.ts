@@ -20,6 +20,7 @@ import {
   type Postmaster,
   stopPostmaster,
 } from './embedded/postmaster.ts';
+import { alone } from './embedded/start-lock.ts';
 
 export interface EmbeddedOptions {
   readonly dataDir: string;
@@ -27,6 +28,8 @@ export interface EmbeddedOptions {
   readonly log?: (line: string) => void;
   /** Server settings beside ours, for tests. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Where root keeps what the unprivileged server cannot reach in `dataDir`; /var/lib/undisclosed unless given. */
+  readonly stateFolder?: string;
 }
 
 export interface EmbeddedServer {
@@ -38,6 +41,7 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
+const STATE_FOLDER = '/var/lib/undisclosed';
 const USER = 'undisclosed';
 const DATABASE = 'undisclosed';
 const PORT = 5432;
@@ -71,11 +75,17 @@ const SETTINGS: Readonly<Record<string, string>> = {
  * @throws Fault `embedded.*`, each with place and remedy.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
-  const place = await settlePlace(options.dataDir);
+  const place = await settlePlace(options.dataDir, options.stateFolder ?? STATE_FOLDER);
+  const running = await findPostmaster(place.cluster);
+  if (running?.status === 'ready') return serve(place, running, true);
+  return alone(place.cluster, START_LIMIT_MS, () => attachOrStart(place, options));
+}
+
+async function attachOrStart(place: Place, options: EmbeddedOptions): Promise<EmbeddedServer> {
   const deadline = performance.now() + START_LIMIT_MS;
   let started: Started | null = null;
   for (;;) {
-    const running = await findPostmaster(place.cluster).catch(() => null);
+    const running = await findPostmaster(place.cluster);
     if (running?.status === 'ready')
       return serve(place, running, started?.child.pid !== running.pid);
     if (running === null && (started === null || started.child.exitCode !== null)) {

@@ -17,7 +17,9 @@ export interface OperatorRequestRow {
 }
 
 export function listOperators(db: Queryable): Promise<OperatorRow[]> {
-  return db.query('SELECT id, public_key, added_at, removed_at FROM operator ORDER BY added_at, id');
+  return db.query(
+    'SELECT id, public_key, added_at, removed_at FROM operator ORDER BY added_at, id',
+  );
 }
 
 export async function findOperator(db: Queryable, id: string): Promise<OperatorRow | null> {

@@ -88,7 +88,6 @@ export async function insertSigningRun(
   );
 }
 
-
 export async function destroySignatures(tx: Queryable, id: string): Promise<void> {
   await tx.query(`TRUNCATE ${partition('signed', id)}`);
 }
@@ -511,11 +510,7 @@ export async function blockLeaves(
   const rows = await db.query<{ leaves: Buffer | null }>(
     `SELECT string_agg(int4send(position) || leaf, ''::bytea ORDER BY position) AS leaves
        FROM ${table} WHERE position >= $1 AND position < $2 ${run === null ? '' : 'AND run = $3'}`,
-    [
-      block * blockLeavesMax,
-      (block + 1) * blockLeavesMax,
-      ...(run === null ? [] : [run]),
-    ],
+    [block * blockLeavesMax, (block + 1) * blockLeavesMax, ...(run === null ? [] : [run])],
   );
   return rows[0]?.leaves ?? Buffer.alloc(0);
 }

@@ -30,9 +30,7 @@ export async function insertVerdicts(
        FROM jsonb_to_recordset($1::jsonb) AS r(id text, at timestamptz, gate text, identity text,
             verdict text, reasons text, readers int, disclosures bigint, line int)`,
     [
-      JSON.stringify(
-        rows.map((row, line) => ({ ...row, reasons: row.reasons.join(','), line })),
-      ),
+      JSON.stringify(rows.map((row, line) => ({ ...row, reasons: row.reasons.join(','), line }))),
       batch,
     ],
   );

@@ -28,7 +28,13 @@ function samples(): readonly Sample[] {
     .filter((folder) => existsSync(folder))
     .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
     .filter((file) => !/\.(?:tsv|md)$/.test(file))
-    .map((file) => ({ name: file.slice(root.length + 1), bytes: readFileSync(file) }));
+    .map((file) => ({ name: file.slice(root.length + 1), bytes: asSent(readFileSync(file)) }));
+}
+
+/** A file kept with LF goes over the wire with CRLF; otherwise all would have that one defect. */
+function asSent(bytes: Buffer): Buffer {
+  if (bytes.includes('\r\n')) return bytes;
+  return Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
 }
 
 /** The canonical addresses that our reading shows in the fields that name people. */
@@ -125,26 +131,27 @@ test('an address another parser shows is missed in few messages, defects or not'
     const theirs = [...(await shownByPostalMime(bytes)), ...(await shownByMailparser(bytes))];
     if (theirs.some((address) => !ours.has(comparable(address)))) misses.push(name);
   }
-  assert.ok(misses.length <= 5, misses.join('\n'));
+  assert.ok(misses.length <= 2, misses.join('\n'));
 });
 
+/** What looks like an address in a message and is none: its identifiers and boundaries. */
+function identifiersOf(message: ParsedMessage): readonly string[] {
+  return allParts(message).flatMap((part) => [
+    part.parameters.get('boundary') ?? '',
+    ...part.headers
+      .filter(({ lower }) => lower === 'message-id' || lower === 'content-id')
+      .map(({ value }) => value.replace(/^<|>$/g, '')),
+  ]);
+}
+
 test('no Message-ID, Content-ID or boundary is taken for an address in To or Cc', { skip }, () => {
-  let ids = 0;
+  let compared = 0;
   for (const { name, bytes } of samples()) {
     const message = parseMessage(bytes);
     const ours = sightingsIn(message, ['to', 'cc']);
-    for (const part of allParts(message)) {
-      const own = [part.parameters.get('boundary') ?? ''];
-      for (const field of part.headers) {
-        if (field.lower === 'message-id' || field.lower === 'content-id') {
-          own.push(field.value.replace(/^<|>$/g, ''));
-        }
-      }
-      for (const id of own) {
-        if (id.includes('@')) ids++;
-        assert.ok(!ours.has(comparable(id)), name);
-      }
-    }
+    const ids = identifiersOf(message).filter((id) => id.includes('@'));
+    compared += ids.length;
+    assert.ok(!ids.some((id) => ours.has(comparable(id))), name);
   }
-  assert.ok(ids > 100, `${ids} ids were looked for`);
+  assert.ok(compared > 100, `${compared} identifiers were looked for`);
 });

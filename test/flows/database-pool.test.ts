@@ -10,7 +10,7 @@ import { BinaryCopy, readBinaryCopy } from '../../src/store/copy-binary.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { sqlStateOf } from '../../src/store/database-fault.ts';
 import { migrate } from '../../src/store/migrate.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'database-pool-'));
 let current: TestDatabase;
@@ -76,7 +76,10 @@ test('faults name the constraint and its SQLSTATE, never the value', async () =>
     );
     assert.equal(error.code, 'database.failed');
     assert.ok(['23505', '22P02'].includes(sqlStateOf(error) ?? ''));
-    assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)} ${JSON.stringify(error.cause)}`, /ada/);
+    assert.doesNotMatch(
+      `${error.stack} ${JSON.stringify(error)} ${JSON.stringify(error.cause)}`,
+      /ada/,
+    );
   }
 });
 
@@ -104,8 +107,12 @@ test("an error of a COPY's source stops it, is thrown as it is, and stores nothi
     yield copy.take();
     throw failure;
   }
-  const copying = db.transaction((tx) => tx.copyIn('COPY thing FROM STDIN (FORMAT BINARY)', rows()));
-  await assert.rejects(copying, failure);
+  const sql = 'COPY thing FROM STDIN (FORMAT BINARY)';
+  await assert.rejects(db.copyIn(sql, rows()), failure);
+  await assert.rejects(
+    db.transaction((tx) => tx.copyIn(sql, rows())),
+    failure,
+  );
   assert.equal((await db.query('SELECT FROM thing WHERE id = 20')).length, 0);
   assert.equal((await db.query('SELECT 1 AS one')).length, 1);
 });
@@ -135,7 +142,7 @@ test('in a transaction, statements asked for at once run one after another', asy
     Promise.all([1, 2, 3].map((n) => tx.query('SELECT $1::int AS n', [n]))),
   );
   assert.deepEqual(
-    results.map(([row]) => row?.['n']),
+    results.map(([row]) => row?.n),
     [1, 2, 3],
   );
 });
@@ -228,7 +235,7 @@ test('migrations run once, in order, also when two processes start together', as
 });
 
 test('a million rows of 300 bytes go in and out in seconds', async (t) => {
-  const count = Number(process.env['UNDISCLOSED_ROWS'] ?? 100_000);
+  const count = Number(process.env.UNDISCLOSED_ROWS ?? 100_000);
   await db.query('CREATE UNLOGGED TABLE wide (id int, label text, body bytea)');
   const body = Buffer.alloc(280, 7);
   function* rows(): Generator<Buffer> {
@@ -247,6 +254,8 @@ test('a million rows of 300 bytes go in and out in seconds', async (t) => {
     read += batch.length;
   const end = performance.now();
   assert.equal(read, count);
-  t.diagnostic(`${count} rows: in ${Math.round(middle - start)} ms, out ${Math.round(end - middle)} ms`);
+  t.diagnostic(
+    `${count} rows: in ${Math.round(middle - start)} ms, out ${Math.round(end - middle)} ms`,
+  );
   assert.ok(end - start < count / 50, 'fewer than 50,000 rows a second');
 });

@@ -10,7 +10,7 @@ import { type Anchor, anchorName } from '../../src/ledger/anchors.ts';
 import { appendEntry } from '../../src/ledger/ledger.ts';
 import { type Sequencer, startSequencer } from '../../src/ledger/sequencer.ts';
 import { listAnchors } from '../../src/store/ledger-entries.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { entry, newKeyPair, ORIGIN } from '../support/ledger-sample.ts';
 
 const key = newKeyPair();
@@ -108,7 +108,8 @@ test('an HTTPS place that was away gets what it missed, and the failure is shown
 test('a Git remote has the checkpoints, also those of a push that failed', async () => {
   const remote = path.join(folder, 'remote.git');
   const clone = path.join(folder, 'clone');
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: 'pipe' });
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: 'pipe' });
   git('init', '--quiet', '--bare', '--initial-branch=main', remote);
   git('clone', '--quiet', remote, clone);
   git('-C', clone, 'config', 'push.autoSetupRemote', 'true');

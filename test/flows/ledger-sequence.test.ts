@@ -6,7 +6,7 @@ import { appendBatch, appendEntry } from '../../src/ledger/ledger.ts';
 import { type Sequencer, startSequencer } from '../../src/ledger/sequencer.ts';
 import { leafHash, merkleRoot } from '../../src/ledger/tree.ts';
 import type { Transaction } from '../../src/store/database.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { entry, newKeyPair, ORIGIN } from '../support/ledger-sample.ts';
 
 const key = newKeyPair();
@@ -163,7 +163,9 @@ test('the ledger refuses to be changed, emptied or shortened', async () => {
   for (const table of ['ledger_entry', 'ledger_leaf', 'ledger_checkpoint']) {
     const [before] = await current.db.query<{ count: number }>(`SELECT count(*) FROM ${table}`);
     assert.ok((before?.count ?? 0) > 0);
-    const column = { ledger_entry: 'bytes', ledger_leaf: 'leaf_hash', ledger_checkpoint: 'note' }[table];
+    const column = { ledger_entry: 'bytes', ledger_leaf: 'leaf_hash', ledger_checkpoint: 'note' }[
+      table
+    ];
     for (const sql of [
       `UPDATE ${table} SET ${column} = ${column}`,
       `DELETE FROM ${table}`,
@@ -185,9 +187,20 @@ test('a tree that is not the signed one is not extended', async () => {
   const running = await sequencer();
   await deed('one');
   await running.flush();
-  await current.db.query('UPDATE ledger_tree SET frontier = sha256(frontier)');
   await deed('two');
-  await assert.rejects(running.flush(), { code: 'ledger.inconsistent' });
+  for (const change of ['frontier = sha256(frontier)', 'size = 2', 'size = 3']) {
+    const [before] = await current.db.query<{ size: number; frontier: Buffer }>(
+      'SELECT size, frontier FROM ledger_tree',
+    );
+    await current.db.query(`UPDATE ledger_tree SET ${change}`);
+    await assert.rejects(running.flush(), { code: 'ledger.inconsistent' });
+    await current.db.query('UPDATE ledger_tree SET size = $1, frontier = $2', [
+      before?.size,
+      before?.frontier,
+    ]);
+  }
+  await running.flush();
+  assert.deepEqual(await placed(), ['one', 'two']);
 });
 
 test('a sequencer that starts again goes on where the last one was', async () => {

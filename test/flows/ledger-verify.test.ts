@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ledgerKeyFingerprint, signCheckpoint } from '../../src/ledger/checkpoint.ts';
 import { merkleRoot } from '../../src/ledger/tree.ts';
+// biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { type Verification, verifyBundle } from '../../verify/verify.mjs';
 import { testDatabase } from '../support/database.ts';
 import {
@@ -56,7 +57,9 @@ function changed(
   let hits = 0;
   const result = lines.flatMap((text, index) => {
     const before = JSON.stringify(JSON.parse(text));
-    const after = [change(JSON.parse(text), index) ?? []].flat().map((line) => JSON.stringify(line));
+    const after = [change(JSON.parse(text), index) ?? []]
+      .flat()
+      .map((line) => JSON.stringify(line));
     if (after.join('\n') !== before) hits++;
     return after;
   });
@@ -93,11 +96,9 @@ test('an anchor and the fingerprint confirm currency and key', async () => {
 
 test('an edited, reordered, inserted or deleted entry is found from the bundle alone', async () => {
   const isEntry = (line: BundleLine, index: number): boolean =>
-    line.type === 'entry' && line['index'] === index;
+    line.type === 'entry' && line.index === index;
   const edited = changed((line) =>
-    isEntry(line, 2)
-      ? { ...line, bytes: String(line['bytes']).replace('08:00', '09:00') }
-      : line,
+    isEntry(line, 2) ? { ...line, bytes: String(line.bytes).replace('08:00', '09:00') } : line,
   );
   await assertFound(edited, /not the ones the checkpoint of that size was signed over/);
   const entries = lines.filter((text) => text.includes('"type":"entry"'));
@@ -122,8 +123,8 @@ test('an edited, reordered, inserted or deleted entry is found from the bundle a
 
 test('an entry that is not in canonical form is found', async () => {
   const spaced = changed((line) =>
-    line.type === 'entry' && line['index'] === 2
-      ? { ...line, bytes: String(line['bytes']).replace('{', '{ ') }
+    line.type === 'entry' && line.index === 2
+      ? { ...line, bytes: String(line.bytes).replace('{', '{ ') }
       : line,
   );
   await assertFound(spaced, /Entry 2 is not in canonical form/);
@@ -135,14 +136,26 @@ test('an edited, reordered, inserted or deleted row is found from the bundle alo
     return changed((line) => {
       if (line.type !== 'rows' || !first) return line;
       first = false;
-      return { ...line, rows: change([...(line['rows'] as string[])]) };
+      return { ...line, rows: change([...(line.rows as string[])]) };
     });
   };
   const different = /are not the ones it was signed for/;
-  await assertFound(rowsWith((rows) => rows.with(0, String(rows[0]).replace('250', '251'))), different);
-  await assertFound(rowsWith((rows) => rows.toReversed()), different);
-  await assertFound(rowsWith((rows) => [...rows, String(rows[0])]), different);
-  await assertFound(rowsWith((rows) => rows.slice(1)), /stands for 12 rows; 11 are here/);
+  await assertFound(
+    rowsWith((rows) => rows.with(0, String(rows[0]).replace('250', '251'))),
+    different,
+  );
+  await assertFound(
+    rowsWith((rows) => rows.toReversed()),
+    different,
+  );
+  await assertFound(
+    rowsWith((rows) => [...rows, String(rows[0])]),
+    different,
+  );
+  await assertFound(
+    rowsWith((rows) => rows.slice(1)),
+    /stands for 12 rows; 11 are here/,
+  );
   await assertFound(
     changed((line) => (line.type === 'rows' ? null : line)),
     /rows of entry 4 \(outcomes.recorded\) are missing/,
@@ -156,8 +169,11 @@ test('an edited, reordered, inserted or deleted row is found from the bundle alo
 test('an edited, reordered, inserted or deleted leaf is found from the bundle alone', async () => {
   const leavesWith = (change: (bytes: Buffer) => Buffer): string[] =>
     changed((line) =>
-      line.type === 'leaves' && line['first'] === 8
-        ? { ...line, leaves: change(Buffer.from(String(line['leaves']), 'base64')).toString('base64') }
+      line.type === 'leaves' && line.first === 8
+        ? {
+            ...line,
+            leaves: change(Buffer.from(String(line.leaves), 'base64')).toString('base64'),
+          }
         : line,
     );
   const flip = (bytes: Buffer): Buffer => {
@@ -168,7 +184,10 @@ test('an edited, reordered, inserted or deleted leaf is found from the bundle al
     Buffer.concat([bytes.subarray(32, 64), bytes.subarray(0, 32), bytes.subarray(64)]);
   await assertFound(leavesWith(flip), /the leaves are not the ones that were approved/);
   await assertFound(leavesWith(swap), /the leaves are not the ones that were approved/);
-  await assertFound(leavesWith((bytes) => bytes.subarray(32)), /21 messages were approved, 20 leaves/);
+  await assertFound(
+    leavesWith((bytes) => bytes.subarray(32)),
+    /21 messages were approved, 20 leaves/,
+  );
   await assertFound(
     leavesWith((bytes) => Buffer.concat([bytes, bytes.subarray(0, 32)])),
     /21 messages were approved, 22 leaves/,
@@ -215,7 +234,7 @@ function restamped(keep: (line: BundleLine) => boolean): string[] {
 }
 
 test('a ledger cut off at its end verifies alone, and is found with an anchor', async () => {
-  const cut = restamped((line) => line['index'] !== 6);
+  const cut = restamped((line) => line.index !== 6);
   assert.equal((await verify(cut)).verified, true);
   const found = await verify(cut, { anchor });
   assert.equal(found.verified, false);
@@ -223,7 +242,8 @@ test('a ledger cut off at its end verifies alone, and is found with an anchor', 
 });
 
 test('a ledger written anew with the same key verifies alone, and is found with an anchor', async () => {
-  const isPrepared = (line: BundleLine): boolean => String(line['bytes']).includes('broadcast.prepared');
+  const isPrepared = (line: BundleLine): boolean =>
+    String(line.bytes).includes('broadcast.prepared');
   const without = restamped((line) => !isPrepared(line) && line.type !== 'rows');
   const rows = lines.filter((text) => JSON.parse(text).type === 'rows');
   const renumbered = rows.map((text) => {
@@ -235,7 +255,13 @@ test('a ledger written anew with the same key verifies alone, and is found with 
   assert.deepEqual(alone.problems, []);
   assert.equal(alone.verified, true);
   const old = path.join(folder, 'old-anchor.txt');
-  writeFileSync(old, readFileSync(anchor, 'utf8').split('\n').slice(0, 5 * 6).join('\n'));
+  writeFileSync(
+    old,
+    readFileSync(anchor, 'utf8')
+      .split('\n')
+      .slice(0, 5 * 6)
+      .join('\n'),
+  );
   const found = await verify(anew, { anchor: old });
   assert.equal(found.verified, false);
   assert.match(found.problems.join('\n'), /written anew: its first \d entries/);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
@@ -57,7 +58,9 @@ test('STARTTLS and implicit TLS with AUTH are taken; a wrong password is not', a
   await next.close();
 });
 
-test('commands sent in the same packet after STARTTLS are thrown away', async () => {
+test('commands sent in the same packet after STARTTLS are thrown away', {
+  timeout: 5000,
+}, async () => {
   const next = await startNextHop();
   const relay = await startRelay(next, { listen: { host: '127.0.0.1', port: 0, tls } });
   const client = new RawClient(relay.port);
@@ -73,7 +76,7 @@ test('commands sent in the same packet after STARTTLS are thrown away', async ()
   secure.on('data', (chunk: Buffer) => replies.push(chunk.toString()));
   await new Promise((resolve) => secure.once('secureConnect', resolve));
   secure.write('RCPT TO:<b@y.test>\r\n');
-  while (replies.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let i = 0; i < 400 && replies.length === 0; i++) await sleep(5);
   assert.match(replies.join(''), /^503 /);
   secure.destroy();
   await relay.close();
@@ -152,7 +155,9 @@ test('implicit TLS and AUTH at the next hop', async () => {
   assert.deepEqual(far.secure, [true]);
 });
 
-test('STARTTLS that is required and not offered, or followed by replies in clear, stops the message', async () => {
+test('STARTTLS that is required and not offered, or followed by replies in clear, stops the message', {
+  timeout: 5000,
+}, async () => {
   const none = await startNextHop();
   assert.match(await through(none, { tls: 'required' }), /451/);
   assert.equal(none.contents.length, 0);

@@ -57,7 +57,10 @@ export interface ApprovalChoice {
   readonly count?: number;
 }
 
-export function approval(keys: { readonly bob: KeyPair }, choice: ApprovalChoice = {}): LedgerEntry {
+export function approval(
+  keys: { readonly bob: KeyPair },
+  choice: ApprovalChoice = {},
+): LedgerEntry {
   const operator = choice.approver ?? 'bob';
   const document = {
     document: 'undisclosed/approval/1',

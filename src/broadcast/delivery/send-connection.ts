@@ -22,7 +22,15 @@ export interface ConnectionOwner {
   closed(connection: SendConnection, error: Fault | null): void;
 }
 
-type Phase = 'connecting' | 'greeting' | 'ehlo' | 'starttls' | 'idle' | 'envelope' | 'content' | 'closed';
+type Phase =
+  | 'connecting'
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'idle'
+  | 'envelope'
+  | 'content'
+  | 'closed';
 
 const DOT = Buffer.from('\r\n.\r\n');
 const DOT_AFTER_BREAK = Buffer.from('.\r\n');
@@ -90,7 +98,8 @@ export class SendConnection {
 
   /** Called every second by the pool: a phase that takes too long ends the connection. */
   checkTime(nowMs: number): void {
-    if (this.#deadline !== 0 && nowMs > this.#deadline) this.#lost('the far side took too long', null);
+    if (this.#deadline !== 0 && nowMs > this.#deadline)
+      this.#lost('the far side took too long', null);
   }
 
   #expect(ms: number): void {
@@ -125,29 +134,40 @@ export class SendConnection {
     }
     switch (this.#phase) {
       case 'greeting':
-        return this.#greeted(reply);
+        this.#greeted(reply);
+        return;
       case 'ehlo':
-        return this.#capabilities(reply);
+        this.#capabilities(reply);
+        return;
       case 'starttls':
-        return this.#startTls(reply);
+        this.#startTls(reply);
+        return;
       case 'content':
-        return this.#contentReply(reply);
+        this.#contentReply(reply);
+        return;
       case 'envelope':
-        return this.#envelopeReply(reply);
+        this.#envelopeReply(reply);
+        return;
       default:
         this.#lost('the far side spoke out of turn', null);
     }
   }
 
   #greeted(reply: Reply): void {
-    if (reply.code !== 220) return this.#lost('the far side does not greet', null);
+    if (reply.code !== 220) {
+      this.#lost('the far side does not greet', null);
+      return;
+    }
     this.#write(`EHLO ${this.#owner.route.name}\r\n`);
     this.#phase = 'ehlo';
     this.#expect(this.#owner.route.timeoutsMs.command);
   }
 
   #capabilities(reply: Reply): void {
-    if (reply.code !== 250) return this.#lost('the far side refuses EHLO', null);
+    if (reply.code !== 250) {
+      this.#lost('the far side refuses EHLO', null);
+      return;
+    }
     const words = reply.lines.slice(1).map((line) => (line.split(' ')[0] ?? '').toUpperCase());
     const { tls } = this.#owner.route;
     const encrypted = 'encrypted' in this.#socket;
@@ -156,8 +176,10 @@ export class SendConnection {
       this.#phase = 'starttls';
       return;
     }
-    if (!encrypted && tls === 'required')
-      return this.#lost('the far side offers no TLS, which the route requires', null);
+    if (!encrypted && tls === 'required') {
+      this.#lost('the far side offers no TLS, which the route requires', null);
+      return;
+    }
     this.#pipelining = words.includes('PIPELINING');
     this.#smtpUtf8 = words.includes('SMTPUTF8');
     this.#phase = 'idle';
@@ -165,15 +187,20 @@ export class SendConnection {
   }
 
   #startTls(reply: Reply): void {
-    if (reply.code !== 220 || this.#reader.partial)
-      return this.#lost('the far side refuses STARTTLS', null);
+    if (reply.code !== 220 || this.#reader.partial) {
+      this.#lost('the far side refuses STARTTLS', null);
+      return;
+    }
     const plain = this.#socket;
     plain.removeAllListeners();
     const { host, tls } = this.#owner.route;
-    const socket = connectTls({ socket: plain, servername: host, rejectUnauthorized: tls === 'required' }, () => {
-      this.#write(`EHLO ${this.#owner.route.name}\r\n`);
-      this.#phase = 'ehlo';
-    });
+    const socket = connectTls(
+      { socket: plain, servername: host, rejectUnauthorized: tls === 'required' },
+      () => {
+        this.#write(`EHLO ${this.#owner.route.name}\r\n`);
+        this.#phase = 'ehlo';
+      },
+    );
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     this.#listen(socket);
     this.#socket = socket;
@@ -203,7 +230,10 @@ export class SendConnection {
   }
 
   #begin(): void {
-    if (this.#sent >= this.#owner.route.messagesPerConnectionMax) return this.quit();
+    if (this.#sent >= this.#owner.route.messagesPerConnectionMax) {
+      this.quit();
+      return;
+    }
     const envelope = this.#nextEnvelope();
     if (envelope === null) {
       this.#phase = 'idle';
@@ -235,9 +265,13 @@ export class SendConnection {
 
   #envelopeDone(): void {
     const message = this.#current;
-    if (message === null) return this.#lost('a reply without a message', null);
+    if (message === null) {
+      this.#lost('a reply without a message', null);
+      return;
+    }
     const [mail, rcpt, data] = this.#envelopeReplies as [Reply, Reply, Reply];
-    const bad = [mail, rcpt].find((reply) => reply.code >= 300) ?? (data.code === 354 ? null : data);
+    const bad =
+      [mail, rcpt].find((reply) => reply.code >= 300) ?? (data.code === 354 ? null : data);
     if (bad === null) {
       this.#owner.ready(this, message, this.#commands);
       return;
@@ -277,7 +311,10 @@ export class SendConnection {
     const message = this.#awaiting;
     this.#awaiting = null;
     if (message !== null) this.#owner.settled(message, { kind: 'replied', reply });
-    if (reply.code === 421) return this.#lost('the far side said 421', null);
+    if (reply.code === 421) {
+      this.#lost('the far side said 421', null);
+      return;
+    }
     if (this.#current !== null) {
       this.#phase = 'envelope';
       this.#expect(this.#owner.route.timeoutsMs.command);
@@ -313,7 +350,8 @@ export class SendConnection {
 
   #lost(why: string, cause: unknown): void {
     if (this.#phase === 'closed') return;
-    const early = this.#phase === 'greeting' || this.#phase === 'ehlo' || this.#phase === 'starttls';
+    const early =
+      this.#phase === 'greeting' || this.#phase === 'ehlo' || this.#phase === 'starttls';
     const fault = new Fault(early ? 'route.unreachable' : 'route.lost', why, {
       where: `${this.#owner.route.host}:${this.#owner.route.port}`,
       cause,

@@ -4,7 +4,6 @@
  * seen by everybody in its `to`, `cc` and `bcc`.
  */
 
-import type { Finding } from '../../detect/finding.ts';
 import type { Judgement, Submission } from '../../guard/judge.ts';
 import { canonicalAddress } from '../../mail/address.ts';
 import { REASONS, type ReasonId } from '../../policy/reasons.ts';
@@ -19,6 +18,8 @@ import { findErrors } from './sendgrid-errors.ts';
 import { composeCopies } from './sendgrid-message.ts';
 import type { MailSend } from './sendgrid-schema.ts';
 import { readStrictJson } from './strict-json.ts';
+
+type Finding = Judgement['findings'][number];
 
 export type MailSendReading = CallReading;
 

@@ -18,9 +18,6 @@ export interface Binaries {
   readonly version: string;
 }
 
-/** Where root keeps what the unprivileged server must reach. */
-export const STATE_FOLDER = '/var/lib/undisclosed';
-
 const OWN_SERVER = 'set DATABASE_URL to a PostgreSQL server (15 or later) instead';
 
 interface Package {

@@ -2,10 +2,21 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chown, lstat, mkdir, mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { Fault } from '../../base/errors.ts';
-import { type Owner, STATE_FOLDER } from './binaries.ts';
+import type { Owner } from './binaries.ts';
+import { isAlive } from './postmaster.ts';
 
 export interface Place {
   readonly owner: Owner | null;
@@ -51,8 +62,12 @@ async function isOwned(folder: string, owner: Owner | null): Promise<boolean> {
   return found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0;
 }
 
-/** The folder below which the owner's folders stand; root's own unenterable one is left for `/var/lib/undisclosed`. */
-async function chooseHome(dataDir: string, owner: Owner | null): Promise<string> {
+/** The folder below which the owner's folders stand; root's own unenterable one is left for the state folder. */
+async function chooseHome(
+  dataDir: string,
+  owner: Owner | null,
+  stateFolder: string,
+): Promise<string> {
   const pointer = path.join(dataDir, POINTER);
   const noted = await readFile(pointer, 'utf8').catch(() => null);
   if (noted !== null) {
@@ -67,7 +82,7 @@ async function chooseHome(dataDir: string, owner: Owner | null): Promise<string>
   const alreadyHere = (await stat(path.join(dataDir, 'postgres')).catch(() => null)) !== null;
   if (owner === null || alreadyHere || canEnter(dataDir, owner)) return dataDir;
   const digest = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
-  const home = path.join(STATE_FOLDER, `data-${digest}`);
+  const home = path.join(stateFolder, `data-${digest}`);
   await mkdir(home, { recursive: true, mode: 0o711 });
   await writeFile(pointer, `${home}\n`);
   return home;
@@ -92,21 +107,19 @@ async function ownerOf(cluster: string): Promise<Owner | null> {
  * Settles where everything of one data directory is and makes the folders down to the cluster's parent.
  * @throws Fault `embedded.owner`, `embedded.data-missing`, `embedded.folder`.
  */
-export async function settlePlace(dataDir: string): Promise<Place> {
+export async function settlePlace(dataDir: string, stateFolder: string): Promise<Place> {
   const folder = path.resolve(dataDir);
   try {
     await mkdir(folder, { recursive: true, mode: amRoot() ? 0o711 : 0o700 });
-    const home = await chooseHome(
-      folder,
-      amRoot() ? await ownerOf(path.join(folder, 'postgres')) : null,
-    );
+    const first = amRoot() ? await ownerOf(path.join(folder, 'postgres')) : null;
+    const home = await chooseHome(folder, first, stateFolder);
     const cluster = path.join(home, 'postgres');
     const owner = await ownerOf(cluster);
     return {
       owner,
       cluster,
       logFile: path.join(home, 'postgres.log'),
-      copyFolder: owner === null ? home : STATE_FOLDER,
+      copyFolder: owner === null ? home : stateFolder,
     };
   } catch (error) {
     if (error instanceof Fault) throw error;
@@ -133,8 +146,15 @@ export async function makeSocketFolder(place: Place, port: number): Promise<stri
   return folder;
 }
 
-/** A new empty folder beside the cluster, for initdb to fill. */
+/** A new empty folder beside the cluster, for initdb to fill; those of processes that were killed are removed. */
 export async function makeStaging(place: Place): Promise<string> {
+  const home = path.dirname(place.cluster);
+  for (const name of await readdir(home)) {
+    const [, pid] = /^postgres\.new-(\d+)$/.exec(name) ?? [];
+    if (pid === undefined || (Number(pid) !== process.pid && (await isAlive(Number(pid)))))
+      continue;
+    await rm(path.join(home, name), { recursive: true, force: true });
+  }
   const staging = `${place.cluster}.new-${process.pid}`;
   await mkdir(staging, { mode: 0o700 });
   if (place.owner !== null) await chown(staging, place.owner.uid, place.owner.gid);

@@ -36,20 +36,24 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
   const [pidText = '', , , port = '', socketDir = '', , , status = ''] = text.split('\n');
   const pid = Number(pidText);
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
-  if (!(await worksIn(pid, await realpath(cluster)))) return null;
+  if (!(await worksIn(pid, await realpath(cluster).catch(() => '')))) return null;
   return { pid, port: Number(port), socketDir, status: status.trim() };
 }
 
 /**
- * Takes away the lock file of a server that is gone: PostgreSQL refuses to start while the number in it belongs to any
- * process of its user. Does nothing while a process works in the cluster.
+ * Takes away the lock file of a server that is gone when its process id belongs to something else by now: PostgreSQL
+ * refuses to start while that id is in use by its user. A number nobody has is left for PostgreSQL itself to judge, and
+ * nothing is touched while any process works in the cluster. Call it under the start lock.
  */
 export async function clearStaleLock(cluster: string): Promise<void> {
+  const lock = path.join(cluster, 'postmaster.pid');
+  const pid = Number.parseInt(await readFile(lock, 'utf8').catch(() => ''), 10);
+  if (!Number.isSafeInteger(pid) || !(await isAlive(pid))) return;
   const real = await realpath(cluster);
   for (const name of await readdir('/proc')) {
     if (/^\d+$/.test(name) && (await worksIn(Number(name), real))) return;
   }
-  await rm(path.join(cluster, 'postmaster.pid'), { force: true });
+  await rm(lock, { force: true });
 }
 
 /** Fast shutdown: sessions are ended, everything is on disk, then the process is gone. */

@@ -1,0 +1,50 @@
+/** `undisclosed serve`: the one process that holds the database's credentials and the keys. */
+
+import { startApp } from '../app.ts';
+import { toConfig } from '../config.ts';
+import { startApi } from '../web/api.ts';
+import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
+
+const HELP = `Usage: undisclosed serve
+
+Starts the system: the database (embedded, or DATABASE_URL), the ledger, the sender, the gates that
+the configuration names, and the API on a Unix socket, of which the other commands are clients.
+Ctrl-C or SIGTERM ends it: what is in flight is settled first. A broadcast that was being released
+goes on when it is started again; a halt stays in force.
+
+  UNDISCLOSED_DATA      the data directory (default ~/.undisclosed/data)
+  UNDISCLOSED_KEYRING   the keyring (default beside the data directory)
+  UNDISCLOSED_SOCKET    the API socket (default api.sock in the data directory)
+  UNDISCLOSED_CONFIG    a JSON file with gates, company domains, role addresses and anchors
+  DATABASE_URL          a PostgreSQL >= 15 instead of the embedded one
+
+  --help                this text
+`;
+
+export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
+  const options = readOptions(args, {});
+  if (options.flag('help')) {
+    io.stdout(HELP);
+    return 0;
+  }
+  const config = toConfig(io.env);
+  // Listened for from the start: a signal during the start ends the process as soon as it can be ended cleanly.
+  let stop: () => void = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const app = await startApp({ config, env: io.env, log: (line) => io.stderr(`${line}\n`) });
+  try {
+    const api = await startApi(app, stop);
+    for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
+    io.stdout(`ready ${config.socket}\n`);
+    await app.releases.takeUp();
+    await stopped;
+    await api.close();
+  } finally {
+    await app.close();
+  }
+  return 0;
+}

@@ -1,0 +1,153 @@
+/** The API on the Unix socket: every deed of the command line, with the operator's own signature. */
+
+import { createHash } from 'node:crypto';
+import { chmod, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { App } from '../app.ts';
+import { Fault } from '../base/errors.ts';
+import { authenticate } from '../operators/signed-request.ts';
+import { broadcastRoutes } from './api/broadcasts.ts';
+import { customerRoutes } from './api/customers.ts';
+import { keyRoutes } from './api/keys.ts';
+import { operatorRoutes } from './api/operators.ts';
+import { faultBody } from './stream.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The operator who signed the request; '' where none is needed. */
+    operator: string;
+    /** SHA-256 that the body must have. */
+    bodyDigest: string;
+  }
+}
+
+export interface Api {
+  close(): Promise<void>;
+}
+
+const BODY_BYTES_MAX = 16 << 20;
+
+function statusOf(code: string): number {
+  if (code === 'operator.not-authenticated') return 401;
+  if (code.endsWith('.unknown')) return 404;
+  return code === 'internal' ? 500 : 422;
+}
+
+/** Routes that anybody who can open the socket may use. */
+function isOpen(request: FastifyRequest, app: App): boolean {
+  if (request.method === 'GET' && request.url === '/v1/health') return true;
+  return request.method === 'POST' && request.url === '/v1/operators' && app.db !== undefined;
+}
+
+async function authenticated(app: App, request: FastifyRequest): Promise<void> {
+  const { authorization } = request.headers;
+  if (isOpen(request, app) && authorization === undefined) return;
+  const { operator, bodyDigest } = await authenticate(
+    app.db,
+    authorization,
+    request.method,
+    request.url,
+    Date.now(),
+  );
+  request.operator = operator;
+  request.bodyDigest = bodyDigest;
+}
+
+/** JSON bodies are compared with the signed digest before they are parsed; streams compare at their end. */
+function addParsers(server: FastifyInstance): void {
+  server.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX },
+    (request, body, done) => {
+      const digest = createHash('sha256').update(body).digest('hex');
+      if (request.bodyDigest !== '' && digest !== request.bodyDigest) {
+        done(new Fault('operator.not-authenticated', 'the body is not the one that was signed'));
+        return;
+      }
+      try {
+        done(null, JSON.parse(body.toString()));
+      } catch {
+        done(new Fault('api.malformed', 'the body is not JSON'));
+      }
+    },
+  );
+  server.addContentTypeParser('application/octet-stream', (_request, payload, done) => {
+    done(null, payload);
+  });
+}
+
+/** A body as it streams in, whose signed digest is checked when it has been read to its end. */
+export function signedStream(request: FastifyRequest): {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  check(): void;
+} {
+  const hash = createHash('sha256');
+  const payload = request.body as Readable;
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of payload) {
+      hash.update(chunk as Buffer);
+      yield chunk as Buffer;
+    }
+  }
+  return {
+    bytes: bytes(),
+    check: () => {
+      if (hash.digest('hex') !== request.bodyDigest)
+        throw new Fault('operator.not-authenticated', 'the body is not the one that was signed', {
+          remedy: 'the file changed while it was read; run the command again',
+        });
+    },
+  };
+}
+
+/** Removes a socket file that no process listens on; refuses to take over a living one. */
+async function freeSocket(path: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+  if (alive)
+    throw new Fault('api.in-use', 'another server listens here', {
+      where: path,
+      remedy: 'stop it (undisclosed stop), or name another UNDISCLOSED_SOCKET',
+    });
+  await unlink(path).catch(() => {});
+}
+
+/** Starts the API. Throws Fault `api.in-use`, `api.unusable-socket`. */
+export async function startApi(app: App, stop: () => void): Promise<Api> {
+  const server = fastify({ logger: false, forceCloseConnections: true, bodyLimit: 1 << 30 });
+  server.decorateRequest('operator', '');
+  server.decorateRequest('bodyDigest', '');
+  addParsers(server);
+  server.addHook('onRequest', (request) => authenticated(app, request));
+  server.setErrorHandler((error, _request, reply: FastifyReply) => {
+    const body = faultBody(error);
+    return reply.status(statusOf(body.code)).send(body);
+  });
+  server.setNotFoundHandler((request, reply) =>
+    reply.status(404).send(faultBody(new Fault('api.unknown', `there is no ${request.url}`))),
+  );
+  server.get('/v1/health', () => ({
+    status: 'ok',
+    gates: app.gates.map(({ name, address }) => ({ name, address })),
+  }));
+  server.post('/v1/stop', (_request, reply) => {
+    setImmediate(stop);
+    return reply.send({ stopping: true });
+  });
+  operatorRoutes(server, app);
+  customerRoutes(server, app, signedStream);
+  broadcastRoutes(server, app);
+  keyRoutes(server, app);
+  const { socket } = app.config;
+  await freeSocket(socket);
+  await server.listen({ path: socket });
+  await chmod(socket, 0o600);
+  return { close: () => server.close() };
+}
