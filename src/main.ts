@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   operator: async () => (await import('./cli/operator.ts')).run,
   resume: async () => (await import('./cli/halt.ts')).runResume,
   serve: async () => (await import('./cli/serve.ts')).run,
+  suppression: async () => (await import('./cli/suppression.ts')).run,
   stop: async () => (await import('./cli/stop.ts')).run,
 };
 
@@ -31,7 +32,8 @@ Usage: undisclosed COMMAND [ARGS]
   operator    people with keys: add, list, remove
   customers   import
   notice      check a notice folder (no server)
-  broadcast   create, prepare, approve, release, status, prove
+  suppression who must not be written to: add, remove, list
+  broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)
   keys        backup, restore, rotate, issue

@@ -2,7 +2,7 @@
 
 import { KINDS } from '../customers/record.ts';
 import type { Database } from '../store/database.ts';
-import { countStates, positionsIn } from '../store/releases.ts';
+import { countStates, positionsIn } from '../store/outcomes.ts';
 import { type Broadcast, loadBroadcast } from './broadcast.ts';
 import { FINAL_STATES, type OutcomeState, STATES } from './outcome.ts';
 

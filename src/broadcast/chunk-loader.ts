@@ -6,15 +6,10 @@
 import { Fault } from '../base/errors.ts';
 import { open, type SealingKey } from '../keys/seal.ts';
 import { merkleRoot } from '../ledger/tree.ts';
+import { blockLeaves, listBlocks, listSigningBlocks, releaseCopy } from '../store/blocks.ts';
+import type { ChunkRow } from '../store/chunks.ts';
 import { decodeBinaryCopy } from '../store/copy-binary.ts';
 import type { Queryable } from '../store/database.ts';
-import {
-  blockLeaves,
-  type ChunkRow,
-  listBlocks,
-  listSigningBlocks,
-  releaseCopy,
-} from '../store/releases.ts';
 import { rowName } from './audience.ts';
 import type { CompiledNotice } from './compile.ts';
 import type { Outgoing } from './delivery/outgoing.ts';

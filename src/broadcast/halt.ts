@@ -14,7 +14,7 @@ import {
   listHalts,
   permitAges,
   voteResume,
-} from '../store/releases.ts';
+} from '../store/permits-and-halts.ts';
 import { PERMIT_MS_MAX } from './permit.ts';
 
 export type HaltScope = 'broadcast' | 'bulk' | 'everything';

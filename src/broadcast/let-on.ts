@@ -3,8 +3,9 @@
 import { Fault } from '../base/errors.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { setBroadcastState } from '../store/broadcasts.ts';
+import { addListChunk } from '../store/chunks.ts';
 import type { Database, Transaction } from '../store/database.ts';
-import { addListChunk, positionsIn } from '../store/releases.ts';
+import { positionsIn } from '../store/outcomes.ts';
 import { type Broadcast, loadBroadcast, transition } from './broadcast.ts';
 import { STATES } from './outcome.ts';
 

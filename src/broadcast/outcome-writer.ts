@@ -4,9 +4,10 @@ import type { Fault } from '../base/errors.ts';
 import type { SealingKey } from '../keys/seal.ts';
 import { seal } from '../keys/seal.ts';
 import { appendBatch } from '../ledger/ledger.ts';
+import { addListChunk, finishChunks } from '../store/chunks.ts';
 import { BinaryCopy } from '../store/copy-binary.ts';
 import type { Database, Transaction } from '../store/database.ts';
-import { addListChunk, finishChunks, OUTCOME_COPY } from '../store/releases.ts';
+import { OUTCOME_COPY } from '../store/outcomes.ts';
 import { type Outcome, outcomeText, STATES } from './outcome.ts';
 
 const FLUSH_MS = 100;

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import type { Fault } from '../base/errors.ts';
 import type { Database } from '../store/database.ts';
-import { renewPermit, returnPermit, takePermit } from '../store/releases.ts';
+import { renewPermit, returnPermit, takePermit } from '../store/permits-and-halts.ts';
 
 export const PERMIT_MS_MAX = 500;
 const RENEW_MS = 100;

@@ -5,16 +5,11 @@ import type { Keyring } from '../keys/keyring.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { leafHash, merkleRoot } from '../ledger/tree.ts';
 import { audienceCopy } from '../store/audiences.ts';
+import { indexPrepared, insertBlock, listBlocks, PREPARED_COPY } from '../store/blocks.ts';
 import { addPreparer, setBroadcastState, setManifest } from '../store/broadcasts.ts';
+import { cutChunks } from '../store/chunks.ts';
 import { decodeBinaryCopy } from '../store/copy-binary.ts';
 import type { Database } from '../store/database.ts';
-import {
-  cutChunks,
-  indexPrepared,
-  insertBlock,
-  listBlocks,
-  PREPARED_COPY,
-} from '../store/releases.ts';
 import { audienceLeaf } from './audience.ts';
 import { collect, inParallel, openBlockPool } from './block-pool.ts';
 import type { BlockedRow } from './block-worker.ts';

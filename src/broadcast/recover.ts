@@ -1,16 +1,10 @@
 /** After a sender's death: what its intent log and permit say becomes outcomes, and nobody is lost or sent twice unknowingly. */
 
 import type { SealingKey } from '../keys/seal.ts';
+import { addListChunk, type ChunkRow, finishChunks, listChunks } from '../store/chunks.ts';
 import type { Database } from '../store/database.ts';
-import {
-  addListChunk,
-  type ChunkRow,
-  finishChunks,
-  lastStates,
-  listChunks,
-  nextOutcomeBatch,
-  type PermitRow,
-} from '../store/releases.ts';
+import { lastStates, nextOutcomeBatch } from '../store/outcomes.ts';
+import type { PermitRow } from '../store/permits-and-halts.ts';
 import { type IntentReading, type IntentRecord, readIntents } from './intent-log.ts';
 import { type OutcomeState, STATES } from './outcome.ts';
 import { addRetryChunks, insertOutcomes, type RecordedOutcome } from './outcome-writer.ts';

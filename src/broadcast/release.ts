@@ -8,18 +8,10 @@ import type { Keyring } from '../keys/keyring.ts';
 import type { SealingKey } from '../keys/seal.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { setBroadcastState } from '../store/broadcasts.ts';
+import { type ChunkRow, claimChunk, leftOutOf, openChunks } from '../store/chunks.ts';
 import type { Database } from '../store/database.ts';
-import {
-  type ChunkRow,
-  claimChunk,
-  findPermit,
-  indexOutcomes,
-  leftOutOf,
-  nextOutcomeBatch,
-  openChunks,
-  positionsIn,
-  ringResult,
-} from '../store/releases.ts';
+import { indexOutcomes, nextOutcomeBatch, positionsIn, ringResult } from '../store/outcomes.ts';
+import { findPermit } from '../store/permits-and-halts.ts';
 import { type Approval, checkedApproval } from './approval.ts';
 import { audienceKey } from './audience.ts';
 import { compiledNotice, openBlockPool } from './block-pool.ts';
@@ -30,6 +22,7 @@ import { SendPool } from './delivery/send-pool.ts';
 import { type HaltSwitch, haltFile } from './halt.ts';
 import { IntentLog } from './intent-log.ts';
 import type { lookBeforeWrite } from './last-look.ts';
+import { suppressionsFor } from './leave-out.ts';
 import { maskReply, type OutcomeState, STATES, stateOf } from './outcome.ts';
 import { type Again, OutcomeWriter, type RecordedOutcome } from './outcome-writer.ts';
 import { Permit } from './permit.ts';
@@ -571,7 +564,7 @@ export class Release {
       this.broadcast.id,
       rows[0]?.position ?? 0,
       rows.at(-1)?.position ?? 0,
-      notice.settings.class !== 'legal',
+      suppressionsFor(notice.settings.class),
     );
     const out = new Map(left.map((row) => [row.position, row]));
     this.#open.set(chunk.chunk, rows.length);

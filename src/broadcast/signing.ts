@@ -3,7 +3,6 @@
 import { Fault } from '../base/errors.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { merkleRoot } from '../ledger/tree.ts';
-import type { Database } from '../store/database.ts';
 import {
   dropUnfinishedSigning,
   indexSigned,
@@ -13,7 +12,8 @@ import {
   listSigningRuns,
   preparedCopy,
   SIGNED_COPY,
-} from '../store/releases.ts';
+} from '../store/blocks.ts';
+import type { Database } from '../store/database.ts';
 import { type BlockSetup, collect, inParallel } from './block-pool.ts';
 import type { Broadcast } from './broadcast.ts';
 import { BLOCK_LEAVES } from './chunk-loader.ts';

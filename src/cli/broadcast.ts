@@ -27,11 +27,14 @@ import {
   wanted,
 } from './command.ts';
 import { readNoticeFolder } from './notice-folder.ts';
+import { readAddresses } from './suppression.ts';
 
 const HELP = `Usage: undisclosed broadcast create NOTICE_DIR --route smtp://HOST:PORT --as OPERATOR
        undisclosed broadcast prepare ID --as OPERATOR
        undisclosed broadcast approve ID --as OPERATOR [--yes]
        undisclosed broadcast release ID --as OPERATOR
+       undisclosed broadcast withdraw ID [ADDRESS ...] [--file FILE] --reason TEXT --as OPERATOR
+       undisclosed broadcast cancel ID --reason TEXT --as OPERATOR
        undisclosed broadcast status [ID] --as OPERATOR
        undisclosed broadcast prove [ID] --out FILE --as OPERATOR
 
@@ -39,6 +42,8 @@ create    keeps the notice and freezes the audience: everybody selected gets a p
 prepare   renders, translates and inspects every message; whoever cannot be written to blocks it, by id
 approve   shows what would be sent and signs exactly that; not by who made, imported or prepared it
 release   signs and sends ring after ring; Ctrl-C leaves it going on in the server (stop it: halt)
+withdraw  leaves people out by name, until they have been written to
+cancel    gives the rest up: everybody not reached becomes "cancelled", signatures are destroyed
 status    where it stands, and everybody's state; without ID all broadcasts
 prove     writes the proof for the one-file verifier
 
@@ -79,6 +84,7 @@ const SPECS: OptionSpecs = {
   'resend-uncertain': { type: 'boolean' },
   yes: { type: 'boolean' },
   out: { type: 'string' },
+  file: { type: 'string' },
 };
 
 function numbers(
@@ -360,9 +366,44 @@ async function prove(io: CommandIo, options: Options, socket: string): Promise<E
   return 0;
 }
 
+async function withdraw(io: CommandIo, options: Options, socket: string): Promise<ExitStatus> {
+  const [, id, ...given] = options.positionals;
+  const addresses = await readAddresses(given, options.text('file'));
+  const key = await loadOperatorKey(io, options.text('as'));
+  const report = await callJson<{ withdrawn: number; given: number }>(socket, {
+    method: 'POST',
+    path: `/v1/broadcasts/${encodeURIComponent(wanted(id, 'the broadcast'))}/withdraw`,
+    key,
+    body: { addresses, reason: options.text('reason') ?? '' },
+  });
+  if (options.flag('json')) io.stdout(`${JSON.stringify(report)}\n`);
+  else
+    io.stdout(
+      `${report.withdrawn} of ${report.given} are left out, unless they have been written to already.\n`,
+    );
+  return 0;
+}
+
+async function cancel(io: CommandIo, options: Options, socket: string): Promise<ExitStatus> {
+  const id = wanted(options.positionals[1], 'the broadcast');
+  const key = await loadOperatorKey(io, options.text('as'));
+  const report = await callJson<{ cancelled: number }>(socket, {
+    method: 'POST',
+    path: `/v1/broadcasts/${encodeURIComponent(id)}/cancel`,
+    key,
+    body: { reason: options.text('reason') ?? '' },
+  });
+  if (options.flag('json')) io.stdout(`${JSON.stringify(report)}\n`);
+  else
+    io.stdout(
+      `Cancelled: ${report.cancelled.toLocaleString('en-GB')} people are not written to.\n`,
+    );
+  return 0;
+}
+
 const DEEDS: Readonly<
   Record<string, (io: CommandIo, options: Options, socket: string) => Promise<ExitStatus>>
-> = { create, prepare, approve, release, status, prove };
+> = { create, prepare, approve, release, withdraw, cancel, status, prove };
 
 export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
   const options = readOptions(args, SPECS);

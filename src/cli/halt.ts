@@ -5,7 +5,7 @@ import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { type HaltReport, type HaltScope, haltFile, type ResumeReport } from '../broadcast/halt.ts';
 import { toConfig } from '../config.ts';
-import type { HaltRow } from '../store/releases.ts';
+import type { HaltRow } from '../store/permits-and-halts.ts';
 import { callJson, loadOperatorKey } from './api-client.ts';
 import { type CommandIo, type ExitStatus, type Options, readOptions } from './command.ts';
 

@@ -20,6 +20,7 @@ export type EntryKind =
   | 'broadcast.let-on'
   | 'broadcast.halted'
   | 'broadcast.resumed'
+  | 'broadcast.withdrawn'
   | 'broadcast.cancelled'
   | 'broadcast.finished'
   | 'broadcast.proved'

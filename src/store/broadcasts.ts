@@ -1,6 +1,7 @@
 /** Broadcasts: their notices, state, approvals, and the partitions that hold their mass facts. */
 
 import type { Queryable, Transaction } from './database.ts';
+import { partition } from './partition.ts';
 
 export interface BroadcastRow {
   readonly id: string;
@@ -22,10 +23,6 @@ export interface BroadcastRow {
 const MASS_TABLES = ['audience_row', 'prepared', 'signed', 'outcome'] as const;
 const COLUMNS = `id, name, created_at, created_by, notice_digest, notice_folder, state, settings,
   audience_count, audience_digest, plan, manifest_root, prepared_by, stands_because`;
-
-function partition(table: string, id: string): string {
-  return `"${table}_${id.replaceAll(/[^a-z0-9]/g, '_')}"`;
-}
 
 export async function insertNotice(tx: Queryable, digest: Buffer, files: unknown): Promise<void> {
   await tx.query('INSERT INTO notice (digest, files) VALUES ($1, $2) ON CONFLICT DO NOTHING', [

@@ -212,16 +212,7 @@ async function prepareCluster(
       ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
       ...['--data-checksums', '--no-instructions'],
     ]);
-    if (made.code !== 0)
-      throw new Fault(
-        'embedded.initdb',
-        `the database could not be made: ${reasonOf(made.output)}`,
-        {
-          where: place.cluster,
-          remedy:
-            'give the data directory room and an owner with an entry in /etc/passwd, or set DATABASE_URL',
-        },
-      );
+    if (made.code !== 0) throw initdbFault(place, made.output);
     await writeFile(path.join(staging, 'pg_hba.conf'), 'local all all trust\n');
     await rename(staging, place.cluster);
   } catch (error) {
@@ -231,9 +222,21 @@ async function prepareCluster(
   }
 }
 
-function reasonOf(output: string): string {
+function initdbFault(place: Place, output: string): Fault {
   const lines = output.trim().split('\n');
-  return lines.find((line) => /error|fatal/i.test(line)) ?? lines.at(-1) ?? '';
+  const line = lines.find((each) => /error|fatal/i.test(each)) ?? lines.at(-1) ?? '';
+  const full = /No space left/.test(line);
+  const reason = line.replace(/^.*?(?:FATAL|error): +/, '');
+  return new Fault(
+    full ? 'database.full' : 'embedded.initdb',
+    `the database could not be made: ${reason}`,
+    {
+      where: place.cluster,
+      remedy: full
+        ? 'free space on this disk: an empty database takes about 50 MB'
+        : 'give the data directory an owner with an entry in /etc/passwd, or set DATABASE_URL',
+    },
+  );
 }
 
 function checkVersion(place: Place, binaries: Binaries, version: string): void {

@@ -11,8 +11,10 @@ import {
   approveBroadcast,
 } from '../../broadcast/approval.ts';
 import { type BroadcastSettings, loadBroadcast, loadNotice } from '../../broadcast/broadcast.ts';
+import { cancelBroadcast } from '../../broadcast/cancel.ts';
 import { createBroadcast } from '../../broadcast/create.ts';
 import { type HaltScope, halt, haltsInForce, resume } from '../../broadcast/halt.ts';
+import { withdraw } from '../../broadcast/leave-out.ts';
 import { letOn, resendUncertain } from '../../broadcast/let-on.ts';
 import { firstDifference, type NoticeFiles } from '../../broadcast/notice.ts';
 import { STATES } from '../../broadcast/outcome.ts';
@@ -20,7 +22,7 @@ import { prepareBroadcast } from '../../broadcast/prepare.ts';
 import { proofBundle } from '../../broadcast/prove.ts';
 import type { Release, ReleaseProgress } from '../../broadcast/release.ts';
 import { listBroadcasts } from '../../store/broadcasts.ts';
-import { outcomesOf } from '../../store/releases.ts';
+import { outcomesOf } from '../../store/outcomes.ts';
 import { streamAnswer } from '../stream.ts';
 
 interface CreateBody {
@@ -145,6 +147,26 @@ function approvalRoutes(server: FastifyInstance, app: App): void {
   });
 }
 
+/** Leaving people out after the freeze, one by one or all that are left. */
+function leaveOutRoutes(server: FastifyInstance, app: App): void {
+  server.post('/v1/broadcasts/:id/withdraw', (request) => {
+    const { addresses, reason } = request.body as { addresses: string[]; reason: string };
+    const { operator } = request;
+    return withdraw(app.db, app.keyring, idOf(request), { addresses, reason, operator });
+  });
+  server.post('/v1/broadcasts/:id/cancel', async (request) => {
+    const { reason } = request.body as { reason: string };
+    const id = idOf(request);
+    const report = await cancelBroadcast(app.db, app.keyring, id, {
+      operator: request.operator,
+      reason,
+      releasing: app.releases.find(id) !== null,
+    });
+    await app.sequencer.flush();
+    return report;
+  });
+}
+
 function haltRoutes(server: FastifyInstance, app: App): void {
   server.post('/v1/halt', async (request) => {
     const body = request.body as { scope: HaltScope; broadcast?: string; reason?: string };
@@ -222,6 +244,7 @@ export function broadcastRoutes(server: FastifyInstance, app: App): void {
   );
   approvalRoutes(server, app);
   releaseRoute(server, app);
+  leaveOutRoutes(server, app);
   haltRoutes(server, app);
   proofRoute(server, app);
 }

@@ -2,8 +2,10 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { App } from '../../app.ts';
+import { changeSuppressions, type SuppressionRequest } from '../../broadcast/leave-out.ts';
 import { importCustomers } from '../../customers/import.ts';
 import { DEFAULT_COLUMNS } from '../../customers/read-records.ts';
+import { countSuppressions } from '../../store/suppressions.ts';
 import { streamAnswer } from '../stream.ts';
 
 interface ImportQuery {
@@ -54,5 +56,10 @@ export function customerRoutes(
         },
       ),
     );
+  });
+  server.get('/v1/suppressions', () => countSuppressions(app.db));
+  server.post('/v1/suppressions', (request) => {
+    const body = request.body as Omit<SuppressionRequest, 'operator'>;
+    return changeSuppressions(app.db, app.keyring, { ...body, operator: request.operator });
   });
 }

@@ -1,0 +1,139 @@
+/** The whole road by the commands that a user would type: import, freeze, prepare, approve, release. */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { count } from './plots.ts';
+import { command, HERE, MAIN, type Stage, say } from './stage.ts';
+
+export interface FarSides {
+  readonly sinkPort: number;
+  readonly smtpPort: number;
+  readonly sendgridUrl: string;
+  readonly keys: { readonly person: string; readonly program: string };
+}
+
+async function issueKey(
+  stage: Stage,
+  name: string,
+  policy: string,
+): Promise<{ key: string; caller: object }> {
+  const { stdout } = await stage.processes.run(
+    [MAIN, 'keys', 'issue', name, '--policy', policy, '--json'],
+    stage.env,
+  );
+  return JSON.parse(stdout) as { key: string; caller: object };
+}
+
+export async function startFarSides(stage: Stage): Promise<FarSides> {
+  const { processes, work, env, settings } = stage;
+  const quiet = (): void => {};
+  const sink = await processes.start(
+    [join(HERE, 'sink.mjs'), join(settings.out, 'delivered')],
+    env,
+    quiet,
+  );
+  const passed = await processes.start(
+    [join(HERE, 'sink.mjs'), join(settings.out, 'passed')],
+    env,
+    quiet,
+  );
+  const provider = await processes.start([join(HERE, 'provider.mjs')], env, quiet);
+  const person = await issueKey(stage, 'office-mail', 'person');
+  const program = await issueKey(stage, 'newsletter', 'bulk');
+  const config = {
+    origin: 'demo.northwind.example/ledger',
+    companyDomains: ['northwind.example'],
+    roleAddresses: ['support@northwind.example', 'office@northwind.example'],
+    anchors: [{ kind: 'file', place: join(settings.out, 'checkpoints.txt') }],
+    gates: {
+      smtp: { listen: '127.0.0.1:0', nextHop: `127.0.0.1:${passed.ready}`, tls: 'none' },
+      sendgrid: {
+        listen: '127.0.0.1:0',
+        baseUrl: `http://127.0.0.1:${provider.ready}`,
+        apiKeyEnv: 'DEMO_PROVIDER_KEY',
+      },
+      callers: [person.caller, program.caller],
+    },
+  };
+  await writeFile(join(work, 'config.json'), JSON.stringify(config));
+  const server = await processes.start([MAIN, 'serve'], env, quiet);
+  const gate = (name: string): string =>
+    server.lines
+      .find((line) => line.startsWith(`gate ${name} `))
+      ?.split(' ')
+      .at(-1) ?? '';
+  return {
+    sinkPort: Number(sink.ready),
+    smtpPort: Number(gate('smtp-relay').split(':').at(-1)),
+    sendgridUrl: gate('provider-api:sendgrid'),
+    keys: { person: person.key, program: program.key },
+  };
+}
+
+export interface Road {
+  readonly broadcast: string;
+  readonly manifestRoot: string;
+}
+
+export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
+  const { work } = stage;
+  const csv = join(work, 'customers.csv');
+  for (const name of ['alice', 'bob']) await command(stage, 'operators', ['operator', 'add', name]);
+  say(stage, 'Two sample operators, each with a key of their own.');
+  const imported = await command<{ added: number }>(stage, 'import', [
+    'customers',
+    'import',
+    csv,
+    '--as',
+    'alice',
+  ]);
+  say(stage, `${count(imported.added)} customers, sealed in the database.`);
+  const made = await command<{
+    broadcast: string;
+    count: number;
+    rings: readonly { count: number }[];
+  }>(stage, 'freeze', [
+    'broadcast',
+    'create',
+    join(HERE, 'notice'),
+    '--route',
+    `smtp://127.0.0.1:${far.sinkPort}?tls=none`,
+    '--as',
+    'alice',
+  ]);
+  say(
+    stage,
+    `${count(made.count)} people frozen, in rings of ${made.rings.map((ring) => count(ring.count)).join(', ')}.`,
+  );
+  const id = made.broadcast;
+  const prepared = await command<{ manifestRoot: string; count: number }>(stage, 'prepare', [
+    'broadcast',
+    'prepare',
+    id,
+    '--as',
+    'alice',
+  ]);
+  say(
+    stage,
+    `${count(prepared.count)} messages rendered and inspected, every one, before any leaves.`,
+  );
+  await command(stage, 'approve', ['broadcast', 'approve', id, '--as', 'bob', '--yes']);
+  say(stage, `bob approved exactly those messages: root ${prepared.manifestRoot}`);
+  const before = stage.seconds.length;
+  const end = await command<{
+    kind: string;
+    progress: { accepted: number; sendingSeconds: number; signingSeconds: number };
+  }>(stage, 'release', ['broadcast', 'release', id, '--as', 'alice']);
+  if (end.kind !== 'complete') throw new Error(`the release ended as ${end.kind}`);
+  stage.seconds.splice(
+    before,
+    1,
+    { step: 'sign', seconds: end.progress.signingSeconds },
+    { step: 'release', seconds: end.progress.sendingSeconds },
+  );
+  say(
+    stage,
+    `${count(end.progress.accepted)} accepted, one by one; ${Math.round(end.progress.accepted / end.progress.sendingSeconds).toLocaleString('en-GB')} a second.`,
+  );
+  return { broadcast: id, manifestRoot: prepared.manifestRoot };
+}
