@@ -151,10 +151,10 @@ function domainFor(random: Random, language: SampleLanguage): string {
   return `${pick(random, TAIL_FIRST)}${joint}${pick(random, TAIL_LAST)}${pickWeighted(random, TAIL_ENDINGS)}`;
 }
 
-/** Equality of addresses: NFC, local part in lower case, domain as A-labels. */
+/** Equality of addresses: NFC, local part case-folded (ß is ss), domain as A-labels. */
 export function sampleCanonical(address: string): string {
   const at = address.lastIndexOf('@');
-  const local = address.slice(0, at).normalize('NFC').toLowerCase();
+  const local = address.slice(0, at).normalize('NFC').toLowerCase().replaceAll('ß', 'ss');
   return `${local}@${domainToASCII(address.slice(at + 1))}`;
 }
 
