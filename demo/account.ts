@@ -13,13 +13,27 @@ import {
 } from './page.ts';
 import type { DeliveredCounts, WouldBe } from './read-delivered.d.mts';
 import type { Road } from './road.ts';
-import { command, HERE, MISTAKE_PEOPLE, type Stage, say } from './stage.ts';
+import { command, HERE, MISTAKE_PEOPLE, type Stage, say, showCommand } from './stage.ts';
 
 const LANGUAGE_NAMES = new Intl.DisplayNames('en', { type: 'language' });
 const VERIFIER = fileURLToPath(new URL('../verify/verify.mjs', import.meta.url));
 
 export interface Reading extends DeliveredCounts {
   readonly wouldBe?: WouldBe;
+}
+
+/** What `result.json` holds. */
+export interface DemoResult {
+  readonly people: number;
+  readonly messages: number;
+  readonly languages: number;
+  readonly seconds: number;
+  readonly disclosures: number;
+  /** Of one mistaken message: distinct ordered pairs (person shown, other reader). */
+  readonly wouldHaveDisclosed: number;
+  readonly delivered: string;
+  readonly report: string;
+  readonly proof: string;
 }
 
 /** The independent reading, as a process of its own that imports nothing of the sources. */
@@ -81,9 +95,9 @@ export async function prove(
     [VERIFIER, file, '--anchor', anchor],
     stage.env,
   );
-  stage.io.stdout(`\n$ node verify/verify.mjs proof.jsonl --anchor checkpoints.txt\n`);
+  showCommand(stage, ['node', 'verify/verify.mjs', file, '--anchor', anchor]);
   const output = stdout.trim().split('\n');
-  for (const line of output) say(stage, line);
+  for (const line of output) say(stage, line.trimStart(), line.startsWith(' ') ? '    ' : '  ');
   if (status !== 0) throw new Error('the proof does not verify');
   const notes = (await readFile(file, 'utf8'))
     .trim()
@@ -99,8 +113,11 @@ function languagesOf(reading: Reading): AccountLanguage[] {
     .map(([code, number]) => ({ code, name: LANGUAGE_NAMES.of(code) ?? code, count: number }));
 }
 
-async function sampleMessages(): Promise<AccountData['sampleMessages']> {
-  const names = (await readdir(join(HERE, 'notice', 'messages'))).sort();
+/** One for each language, the most read first. */
+async function sampleMessages(reading: Reading): Promise<AccountData['sampleMessages']> {
+  const read = languagesOf(reading).map(({ code }) => `${code}.json`);
+  const there = new Set(await readdir(join(HERE, 'notice', 'messages')));
+  const names = read.filter((name) => there.has(name));
   return Promise.all(
     names.map(async (name) => {
       const messages = JSON.parse(
@@ -118,6 +135,27 @@ async function sampleMessages(): Promise<AccountData['sampleMessages']> {
   );
 }
 
+/** What each step of the demo is called on the page. */
+const STEP_NAMES: Readonly<Record<string, string>> = {
+  start: 'Start the server',
+  operators: 'Enrol two operators',
+  import: 'Import the customers',
+  freeze: 'Freeze the audience',
+  prepare: 'Prepare and inspect',
+  approve: 'Approve',
+  sign: 'Sign (DKIM)',
+  release: 'Send',
+  mistakes: 'Make the mistakes',
+  read: 'Read what arrived',
+  prove: 'Write the proof',
+};
+
+function secondsByStep(stage: Stage): AccountData['secondsByStep'] {
+  const sums = new Map<string, number>();
+  for (const { step, seconds } of stage.seconds) sums.set(step, (sums.get(step) ?? 0) + seconds);
+  return [...sums].map(([step, seconds]) => ({ step: STEP_NAMES[step] ?? step, seconds }));
+}
+
 export async function writeAccount(
   stage: Stage,
   road: Road,
@@ -125,17 +163,18 @@ export async function writeAccount(
   mistakes: readonly AccountMistake[],
   proof: Awaited<ReturnType<typeof prove>>,
   seconds: number,
-): Promise<string> {
+): Promise<DemoResult> {
   const { out } = stage.settings;
   const report = join(out, 'report.html');
   const data: AccountData = {
     company: 'Northwind Exchange (sample)',
     notice: 'New weights in the .NXBT indices',
-    madeAt: new Date().toISOString().slice(0, 16).replace('T', ' '),
+    madeAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     people: reading.people,
     messages: reading.messages,
     languages: languagesOf(reading),
-    secondsByStep: stage.seconds.filter(({ step }) => !['operators'].includes(step)),
+    seconds,
+    secondsByStep: secondsByStep(stage),
     rate: await rateOf(stage),
     disclosures: reading.disclosures,
     wouldHaveDisclosed: reading.wouldBe?.disclosures ?? 0,
@@ -146,10 +185,10 @@ export async function writeAccount(
     checkpointNote: proof.note,
     verifierOutput: proof.output,
     verifierCommands: [proof.command],
-    sampleMessages: await sampleMessages(),
+    sampleMessages: await sampleMessages(reading),
   };
   await writeFile(report, accountPage(data));
-  const result = {
+  const result: DemoResult = {
     people: reading.people,
     messages: reading.messages,
     languages: Object.keys(reading.languages).length,
@@ -161,7 +200,7 @@ export async function writeAccount(
     proof: proof.file,
   };
   await writeFile(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return report;
+  return result;
 }
 
 export async function serveReport(report: string): Promise<{ server: Server; url: string }> {

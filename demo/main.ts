@@ -7,8 +7,16 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Fault } from '../src/base/errors.ts';
 import type { CommandIo, ExitStatus } from '../src/cli/command.ts';
-import { prove, type Reading, readIndependently, serveReport, writeAccount } from './account.ts';
+import {
+  type DemoResult,
+  prove,
+  type Reading,
+  readIndependently,
+  serveReport,
+  writeAccount,
+} from './account.ts';
 import { makeMistakes } from './mistakes.ts';
 import type { AccountMistake } from './page.ts';
 import { count } from './plots.ts';
@@ -24,8 +32,9 @@ release to a local far side, proof. Then the mistake in each form it is told in,
 leave. Needs nothing but this checkout; sends nothing beyond 127.0.0.1.
 
   --people N     how many sample customers (default 22000)
-  --out DIR      the folder for what happened (default undisclosed-demo; replaced)
+  --out DIR      the folder for what happened (default undisclosed-demo; an earlier demo's is replaced)
   --no-console   ends at once; otherwise the account stays on a 127.0.0.1 address until Ctrl-C
+  --json         one JSON document (result.json) and nothing else; ends at once
   --help         this text
 `;
 
@@ -49,7 +58,8 @@ function readSettings(args: readonly string[]): Settings | 'help' {
   return {
     people,
     out: resolve(values.out ?? 'undisclosed-demo'),
-    console: values['no-console'] !== true,
+    console: values['no-console'] !== true && values.json !== true,
+    json: values.json === true,
   };
 }
 
@@ -61,13 +71,19 @@ async function mistakesOf(
 ): Promise<{ mistakes: AccountMistake[]; reading: Reading }> {
   const folder = join(stage.settings.out, 'mistakes');
   await mkdir(folder, { recursive: true });
-  stage.io.stdout('\nNow the mistake, in each form it is told in:\n');
+  stage.io.stdout('\n');
+  say(
+    stage,
+    `Now the mistake, in each form it is told in. Each would have gone to ${count(MISTAKE_PEOPLE)} customers and shown them to each other.`,
+    '',
+  );
   const people: string[] = [];
   for (const customer of sampleCustomers(stage.settings.people, SEED)) {
     // Plain ASCII: a mail client of today would need SMTPUTF8 for the others.
     if (/^[\x21-\x7e]+$/.test(customer.email)) people.push(customer.email);
     if (people.length === MISTAKE_PEOPLE) break;
   }
+  const started = performance.now();
   const made = await makeMistakes({
     folder,
     smtpPort: far.smtpPort,
@@ -75,20 +91,18 @@ async function mistakesOf(
     keys: far.keys,
     people,
   });
+  stage.seconds.push({ step: 'mistakes', seconds: (performance.now() - started) / 1000 });
   const files = (await readdir(folder)).sort().map((name) => join(folder, name));
   const counted = await reading(files);
   const disclosures = counted.wouldBe?.disclosures ?? 0;
   const mistakes = made.map((mistake) => ({ ...mistake, disclosures }));
   for (const mistake of mistakes) {
-    say(stage, `${mistake.title} (${mistake.form})`);
-    say(
-      stage,
-      `  ${mistake.verdict === 'refuse' ? 'refused' : mistake.verdict}: ${mistake.reason}`,
-    );
-    say(
-      stage,
-      `  it would have been ${count(mistake.disclosures)} disclosures; ${mistake.rightForm.title}: ${mistake.rightForm.verdict}`,
-    );
+    const { title, form, verdict, reason, rightForm } = mistake;
+    stage.io.stdout(`\n  ${title}\n`);
+    say(stage, `${form.charAt(0).toUpperCase()}${form.slice(1)}.`, '    ');
+    say(stage, `${verdict === 'refuse' ? 'REFUSED' : verdict}: ${reason}`, '    ');
+    say(stage, `It would have been ${count(mistake.disclosures)} disclosures.`, '    ');
+    say(stage, `Done right (${rightForm.title}): ${rightForm.verdict}.`, '    ');
     if (mistake.verdict !== 'refuse' || mistake.rightForm.verdict !== 'pass')
       throw new Error(
         `"${mistake.title}" was not refused, or its right form did not pass: ${mistake.rightForm.title}`,
@@ -97,11 +111,13 @@ async function mistakesOf(
   return { mistakes, reading: counted };
 }
 
-async function wholeDemo(stage: Stage): Promise<string> {
-  const { io, settings, work } = stage;
+async function wholeDemo(stage: Stage): Promise<DemoResult> {
+  const { settings, work } = stage;
   const started = performance.now();
-  io.stdout(
-    `Undisclosed demo: one important notice to ${count(settings.people)} sample customers in six languages.\nEverything stays on this machine. The keys are made for the demo only.\n`,
+  say(
+    stage,
+    `Undisclosed demo: one important notice to ${count(settings.people)} sample customers in six languages, by the commands that you would type. Everything stays on this machine; its keys are for this demo only and are deleted at the end.`,
+    '',
   );
   await writeCustomersCsv(join(work, 'customers.csv'), settings.people, SEED);
   await command(stage, 'start', ['init', '--domain', 'northwind.example']);
@@ -112,16 +128,49 @@ async function wholeDemo(stage: Stage): Promise<string> {
   const { mistakes, reading } = await mistakesOf(stage, far, (files) =>
     readIndependently(stage, files),
   );
-  say(stage, '');
   if (reading.people !== settings.people || reading.missing > 0 || reading.disclosures > 0)
     throw new Error('the independent reading does not find everybody, or finds a disclosure');
   const proof = await prove(stage, road);
   const seconds = (performance.now() - started) / 1000;
-  const report = await writeAccount(stage, road, reading, mistakes, proof, seconds);
-  io.stdout(
-    `\nRead independently, all ${count(reading.messages)} delivered messages: ${count(reading.people)} people, each exactly once; ${count(reading.disclosures)} of them shown to anybody else.\nThe mistake would have shown each of 1,000 people to 999 others: ${count(reading.wouldBe?.disclosures ?? 0)} disclosures in one message.\nTook ${seconds.toFixed(1)} s.\n\nAccount   ${report}\n`,
+  const result = await writeAccount(stage, road, reading, mistakes, proof, seconds);
+  sayWhatHappened(stage, result);
+  return result;
+}
+
+function sayWhatHappened(stage: Stage, result: DemoResult): void {
+  const { people, messages, languages, disclosures, wouldHaveDisclosed, seconds } = result;
+  const rows: readonly (readonly [string, string])[] = [
+    [count(people), `people reached with ${count(messages)} messages in ${languages} languages`],
+    [count(disclosures), 'disclosures: nobody can read of anybody else'],
+    [count(wouldHaveDisclosed), 'disclosures in each mistaken message, had it left'],
+    [seconds.toFixed(1), 'seconds'],
+  ];
+  stage.io.stdout('\n');
+  say(
+    stage,
+    'What happened, counted by a program that shares no code with the sender and has read every delivered message:',
+    '',
   );
-  return report;
+  for (const [number, text] of rows) stage.io.stdout(`${number.padStart(9)}  ${text}\n`);
+  stage.io.stdout(`\nAccount  ${result.report}\n`);
+}
+
+const MARK = '.undisclosed-demo';
+
+/** Makes the folder anew. One that holds anything but an earlier demo's account is left as it is. */
+async function clearOut(out: string): Promise<void> {
+  const names = await readdir(out).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  if (names.length > 0 && !names.includes(MARK))
+    throw new Fault('demo.not-ours', 'the folder is not empty and not of an earlier demo', {
+      where: out,
+      remedy: 'name another one with --out',
+    });
+  await rm(out, { recursive: true, force: true });
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, MARK), 'Made by `undisclosed demo`, which replaces this folder.\n');
 }
 
 async function makeWorkFolder(): Promise<string> {
@@ -138,12 +187,11 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
     io.stdout(HELP);
     return 0;
   }
-  await rm(settings.out, { recursive: true, force: true });
-  await mkdir(settings.out, { recursive: true });
+  await clearOut(settings.out);
   const work = await makeWorkFolder();
   const processes = new Processes();
   const stage: Stage = {
-    io,
+    io: settings.json ? { ...io, stdout: () => {} } : io,
     settings,
     processes,
     work,
@@ -167,16 +215,18 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
     await rm(work, { recursive: true, force: true });
   };
   const demo = wholeDemo(stage).catch((error: unknown) => error as Error);
-  const report = await Promise.race([demo, interrupted]);
-  if (typeof report !== 'string' || report === 'interrupted') {
-    if (report === 'interrupted') io.stderr('\nStopped; cleaning up.\n');
-    else io.stderr(`undisclosed: the demo did not work: ${report.message}\n`);
+  const end = await Promise.race([demo, interrupted]);
+  if (end === 'interrupted' || end instanceof Error) {
+    if (end === 'interrupted') io.stderr('\nStopped; cleaning up.\n');
+    else io.stderr(`undisclosed: the demo did not work: ${end.message}\n`);
     await clean();
     await rm(settings.out, { recursive: true, force: true });
-    return report === 'interrupted' ? 130 : 2;
+    return end === 'interrupted' ? 130 : 2;
   }
   await clean();
-  return showReport(stage, report, interrupted);
+  if (!settings.json) return showReport(stage, end.report, interrupted);
+  io.stdout(`${JSON.stringify(end)}\n`);
+  return 0;
 }
 
 async function showReport(
@@ -187,7 +237,7 @@ async function showReport(
   const { io, settings } = stage;
   const { server, url } = await serveReport(report);
   io.stdout(
-    `          ${url}${settings.console ? '  (until Ctrl-C)' : ''}\n${join(settings.out, 'result.json')}\n`,
+    `         ${settings.console ? `${url} (until Ctrl-C)` : url}\n${join(settings.out, 'result.json')}\n`,
   );
   if (settings.console) await interrupted;
   server.closeAllConnections();

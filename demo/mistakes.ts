@@ -36,6 +36,7 @@ function message(from: string, recipients: string, subject: string, text: string
 function reasonOf(text: string): string {
   return text
     .replaceAll(/\b[45]\.\d+\.\d+ /g, '')
+    .replace(/ It would have made [\d,]+ disclosures?\./, '')
     .replace(/ Nobody got this message.*/, '')
     .trim();
 }
@@ -97,7 +98,7 @@ async function byProvider(
   } catch (error) {
     const { code, response } = error as SendgridError;
     const reason = response?.body?.errors?.[0]?.message ?? String(error);
-    return { verdict: code === 400 ? 'refuse' : 'defer', reason };
+    return { verdict: code === 400 ? 'refuse' : 'defer', reason: reasonOf(reason) };
   }
 }
 
@@ -119,10 +120,13 @@ async function providerCall(setup: MistakesSetup): Promise<AccountMistake> {
   const right = await byProvider(() => sendgrid.sendMultiple({ ...mail }));
   return {
     title: 'One provider call for a thousand people',
-    form: 'the official @sendgrid/mail package, one personalization with 1,000 to',
+    form: 'the official @sendgrid/mail package, one personalization with 1,000 addresses',
     ...wrong,
     disclosures: 0,
-    rightForm: { title: 'sendMultiple: 1,000 personalizations of one', verdict: right.verdict },
+    rightForm: {
+      title: 'sendMultiple: 1,000 personalizations of one address',
+      verdict: right.verdict,
+    },
   };
 }
 

@@ -54,13 +54,14 @@ figure h3{margin:12px 0 4px;font-size:19px;letter-spacing:-.01em}
 figcaption{border-top:1px solid var(--rule);margin-top:20px;padding-top:16px;font-size:15px;color:var(--soft)}
 figcaption b{display:block;font-size:28px;line-height:1.2;letter-spacing:-.02em;color:var(--ink)}
 .rate{display:grid;grid-template-columns:auto 1fr;gap:10px 12px;padding-top:8px}
-.rate svg{display:block;width:100%;height:210px;overflow:visible}
+.rate svg{display:block;width:100%;height:100%;min-height:210px;overflow:visible}
 .rate .grid{fill:none;stroke:var(--rule);stroke-width:1;vector-effect:non-scaling-stroke}
 .rate .area{fill:var(--good);opacity:.13}
 .rate .line{fill:none;stroke:var(--good);stroke-width:2;stroke-linejoin:round;vector-effect:non-scaling-stroke}
 .levels{position:relative;min-width:3.2em;font-size:13px;color:var(--faint)}
 .levels span{position:absolute;right:0;transform:translateY(-50%)}
 .times{grid-column:2;display:flex;justify-content:space-between;font-size:13px;color:var(--faint)}
+.two>.card{display:flex;flex-direction:column}.two>.card .rate{flex:1;grid-template-rows:1fr auto}.two .tag{align-self:flex-start}
 .quiet{font-size:14px;color:var(--soft);margin:0 0 16px}
 .bars{list-style:none;margin:0;padding:0}
 .bars li{display:grid;grid-template-columns:13.5em 1fr 4.4em;align-items:center;gap:14px;padding:7px 0;font-size:15px}

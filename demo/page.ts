@@ -42,6 +42,8 @@ export interface AccountData {
   readonly people: number;
   readonly messages: number;
   readonly languages: readonly AccountLanguage[];
+  /** From the first command to the proof. */
+  readonly seconds: number;
   readonly secondsByStep: readonly { readonly step: string; readonly seconds: number }[];
   readonly rate: readonly RatePoint[];
   /** Ordered pairs (person shown, other reader) found in what was delivered. */
@@ -102,15 +104,16 @@ function headline(disclosures: number): string {
 }
 
 function bigNumbers(data: AccountData): string {
-  const total = data.secondsByStep.reduce((sum, step) => sum + step.seconds, 0);
-  const took = total < 99.5 ? `${Math.round(total)} s` : `${count(Math.round(total / 60))} min`;
+  const { seconds } = data;
+  const took =
+    seconds < 99.5 ? `${Math.round(seconds)} s` : `${count(Math.round(seconds / 60))} min`;
   const tile = (value: string, label: string, kind = ''): string =>
     `<div class="${kind}"><dt>${label}</dt><dd>${value}</dd></div>`;
   return `<dl class="numbers card">
 ${tile(count(data.messages), 'messages, each with one reader')}
 ${tile(count(data.disclosures), 'times a customer was shown to another', data.disclosures === 0 ? 'good' : 'bad')}
-${tile(count(data.wouldHaveDisclosed), `times, had it gone out ${count(data.addressesPerCall)} addresses to a call`, 'bad')}
-${tile(took, 'from the list to the last message')}
+${tile(count(data.wouldHaveDisclosed), `times, in each mistaken message to ${count(data.addressesPerCall)} of them that was stopped`, 'bad')}
+${tile(took, 'from the first command to the proof')}
 </dl>`;
 }
 
@@ -167,10 +170,10 @@ function course(data: AccountData): string {
   const most = Math.max(0, ...data.rate.map((point) => point.perSecond));
   return `<section>
 <h2>How it went out</h2>
-<p>A small first ring goes alone. The rest follows when its answers have been judged good, and every message is looked at once more as it leaves.</p>
+<p>Somebody of each mail provider and language goes first. The next ring is signed and opened when the answers to the last were good, and every message is looked at once more as it leaves.</p>
 <div class="two">
-<div class="card"><h3>Messages per second</h3><p class="quiet">Up to ${count(Math.round(most))} a second while sending</p>${ratePlot(data.rate)}</div>
-<div class="card"><h3>Where the time went</h3><p class="quiet">From reading the list to the last answer</p>${barPlot(
+<div class="card"><h3>Messages per second</h3><p class="quiet">At most ${count(Math.round(most))}; in the gaps the next ring is signed</p>${ratePlot(data.rate)}</div>
+<div class="card"><h3>Where the time went</h3><p class="quiet">The server’s start, the sending, and the proof</p>${barPlot(
     data.secondsByStep.map(({ step, seconds }) => ({
       label: step,
       note: '',
@@ -248,9 +251,12 @@ ${rows.join('\n')}
 </section>`;
 }
 
+const inWords = (value: number): string =>
+  ['no', 'one', 'two', 'three', 'four', 'five', 'six'][value] ?? count(value);
+
 /** Says only what the rows say. */
 function mistakesInWords({ mistakes: made }: AccountData): string {
-  const many = made.length === 1 ? 'a mistake' : `${count(made.length)} mistakes`;
+  const many = made.length === 1 ? 'a mistake' : `${inWords(made.length)} mistakes`;
   const passed = made.filter(({ verdict }) => verdict.startsWith('pass')).length;
   const wrongly = made.filter(({ rightForm }) => !rightForm.verdict.startsWith('pass')).length;
   const met =
@@ -269,9 +275,9 @@ function proof(data: AccountData): string {
   const output = [...commands, ...data.verifierOutput].join('\n');
   return `<section>
 <h2>Why you can believe it</h2>
-<p>Two people signed exactly these messages before the first one left. What they signed, and everything that happened after, is in a record that can be added to but not rewritten.</p>
+<p>Somebody who had made none of it signed for exactly these messages before the first one left. What they signed, and everything that happened after, is in a record that can be added to but not rewritten.</p>
 <div class="hands">
-<div class="card"><small>Written and signed by</small><b>${escapeHtml(data.approvals.author)}</b></div>
+<div class="card"><small>Made and prepared by</small><b>${escapeHtml(data.approvals.author)}</b></div>
 <div class="card"><small>Approved and signed by</small><b>${escapeHtml(data.approvals.approver)}</b></div>
 </div>
 <div class="card proof">

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { count } from './plots.ts';
-import { command, HERE, MAIN, type Stage, say } from './stage.ts';
+import { command, HERE, MAIN, type Stage, say, showCommand } from './stage.ts';
 
 export interface FarSides {
   readonly sinkPort: number;
@@ -56,7 +56,9 @@ export async function startFarSides(stage: Stage): Promise<FarSides> {
     },
   };
   await writeFile(join(work, 'config.json'), JSON.stringify(config));
+  showCommand(stage, ['undisclosed', 'serve']);
   const server = await processes.start([MAIN, 'serve'], env, quiet);
+  say(stage, 'The server: its own PostgreSQL, the ledger, a relay and a provider endpoint.');
   const gate = (name: string): string =>
     server.lines
       .find((line) => line.startsWith(`gate ${name} `))
@@ -79,7 +81,7 @@ export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
   const { work } = stage;
   const csv = join(work, 'customers.csv');
   for (const name of ['alice', 'bob']) await command(stage, 'operators', ['operator', 'add', name]);
-  say(stage, 'Two sample operators, each with a key of their own.');
+  say(stage, 'Two people who work the system, each with a key of their own.');
   const imported = await command<{ added: number }>(stage, 'import', [
     'customers',
     'import',
@@ -87,7 +89,7 @@ export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
     '--as',
     'alice',
   ]);
-  say(stage, `${count(imported.added)} customers, sealed in the database.`);
+  say(stage, `${count(imported.added)} customers. Their addresses are sealed in the database.`);
   const made = await command<{
     broadcast: string;
     count: number;
@@ -103,7 +105,7 @@ export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
   ]);
   say(
     stage,
-    `${count(made.count)} people frozen, in rings of ${made.rings.map((ring) => count(ring.count)).join(', ')}.`,
+    `${count(made.count)} people, each with a place in the order of release: in rings of ${made.rings.map((ring) => count(ring.count)).join(', ')}. Somebody of each mail provider and language goes first; a ring opens when the last went well.`,
   );
   const id = made.broadcast;
   const prepared = await command<{ manifestRoot: string; count: number }>(stage, 'prepare', [
@@ -115,10 +117,11 @@ export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
   ]);
   say(
     stage,
-    `${count(prepared.count)} messages rendered and inspected, every one, before any leaves.`,
+    `${count(prepared.count)} messages, each written for one reader in their language, and each inspected. None has left.`,
   );
   await command(stage, 'approve', ['broadcast', 'approve', id, '--as', 'bob', '--yes']);
-  say(stage, `bob approved exactly those messages: root ${prepared.manifestRoot}`);
+  say(stage, 'bob, who made none of it, signed for exactly these messages. Their fingerprint:');
+  say(stage, prepared.manifestRoot);
   const before = stage.seconds.length;
   const end = await command<{
     kind: string;
@@ -133,7 +136,7 @@ export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
   );
   say(
     stage,
-    `${count(end.progress.accepted)} accepted, one by one; ${Math.round(end.progress.accepted / end.progress.sendingSeconds).toLocaleString('en-GB')} a second.`,
+    `${count(end.progress.accepted)} accepted by the mail server, each alone on the envelope; ${count(Math.round(end.progress.accepted / end.progress.sendingSeconds))} a second.`,
   );
   return { broadcast: id, manifestRoot: prepared.manifestRoot };
 }

@@ -15,6 +15,7 @@ export interface Settings {
   readonly people: number;
   readonly out: string;
   readonly console: boolean;
+  readonly json: boolean;
 }
 
 export interface Stage {
@@ -27,12 +28,56 @@ export interface Stage {
   readonly seconds: { step: string; seconds: number }[];
 }
 
+/** A word of a command as it is shown: without the folders of this run. */
+function shownWord(stage: Stage, word: string): string {
+  if (word.startsWith(stage.work)) return `…${word.slice(stage.work.length)}`;
+  if (word.startsWith(stage.settings.out)) return `…${word.slice(stage.settings.out.length)}`;
+  return word.startsWith(HERE) ? `demo/${word.slice(HERE.length)}` : word;
+}
+
+/**
+ * Words in lines of at most `columns`; a word that is longer stands on a line of its own.
+ * @param margins of the first line and of the further ones; `end` closes every line but the last.
+ */
+export function wrapped(
+  words: readonly string[],
+  columns: number,
+  margins: { readonly first: string; readonly next: string; readonly end?: string },
+): string {
+  const { first, next, end = '' } = margins;
+  const lines: string[] = [];
+  let line = first;
+  let empty = true;
+  for (const word of words) {
+    if (!empty && line.length + 1 + word.length + end.length > columns) {
+      lines.push(line + end);
+      line = next;
+      empty = true;
+    }
+    line += empty ? word : ` ${word}`;
+    empty = false;
+  }
+  return [...lines, line].join('\n');
+}
+
+const columnsOf = ({ io }: Stage): number => Math.min(Math.max(io.columns, 40), 100);
+
+/** Shows a command in the form in which it can be typed. */
+export function showCommand(stage: Stage, words: readonly string[]): void {
+  const shown: string[] = [];
+  for (const word of words.map((each) => shownWord(stage, each))) {
+    // An option and its value stay on one line.
+    if (shown.at(-1)?.startsWith('--') && !word.startsWith('--'))
+      shown.push(`${shown.pop()} ${word}`);
+    else shown.push(word);
+  }
+  const margins = { first: '\n$ ', next: '    ', end: ' \\' };
+  stage.io.stdout(`${wrapped(shown, columnsOf(stage), margins)}\n`);
+}
+
 /** One command of the road, as a user would type it; its time is kept under the step's name. */
 export async function command<T>(stage: Stage, step: string, args: readonly string[]): Promise<T> {
-  const shown = args.map((arg) =>
-    arg.startsWith(stage.work) ? `…${arg.slice(stage.work.length)}` : arg,
-  );
-  stage.io.stdout(`\n$ undisclosed ${shown.join(' ')}\n`);
+  showCommand(stage, ['undisclosed', ...args]);
   const started = performance.now();
   const { status, stdout } = await stage.processes.run([MAIN, ...args, '--json'], stage.env);
   stage.seconds.push({ step, seconds: (performance.now() - started) / 1000 });
@@ -41,4 +86,8 @@ export async function command<T>(stage: Stage, step: string, args: readonly stri
   return JSON.parse(lines.at(-1) ?? 'null') as T;
 }
 
-export const say = (stage: Stage, text: string): void => stage.io.stdout(`  ${text}\n`);
+/** A paragraph below a command. */
+export function say(stage: Stage, text: string, margin = '  '): void {
+  const margins = { first: margin, next: margin };
+  stage.io.stdout(`${wrapped(text.split(' '), columnsOf(stage), margins)}\n`);
+}

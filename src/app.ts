@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { Fault } from './base/errors.ts';
 import { newId } from './base/id.ts';
 import { shippedStages } from './broadcast/block-pool.ts';
-import { HaltSwitch, restoreHalts } from './broadcast/halt.ts';
+import { HaltSwitch, restoreHalts, watchHaltFile } from './broadcast/halt.ts';
 import { lookBeforeWrite } from './broadcast/last-look.ts';
-import type { ReleaseEnvironment } from './broadcast/release.ts';
 import { ReleaseDesk } from './broadcast/release-desk.ts';
+import type { ReleaseEnvironment } from './broadcast/release-start.ts';
 import type { Config } from './config.ts';
 import type { Gate } from './gates/gate.ts';
 import { startProviderApi } from './gates/provider-api.ts';
@@ -141,9 +141,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     closers.push(() => sequencer.close());
     const brake = new HaltSwitch();
     await restoreHalts(db, config.dataDir, brake);
+    const stopWatching = watchHaltFile(db, config.dataDir, brake);
+    closers.push(async () => stopWatching());
     const guard = createGuard({
       db,
-      halted: () => brake.everything,
+      // A bulk halt is for bulk mail by whatever door; people and receipts go on.
+      halted: ({ policy }) => brake.everything || (policy === 'bulk' && brake.stands(null)),
       settings: ({ policy }) => ({ policy: policyFrom(policy, config) }),
     });
     closers.push(() => guard.close());

@@ -3,15 +3,18 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { jsonFaultLine } from './base/json-place.ts';
 
-/** Imports nothing: what is wrong with a setting is said with its name. */
+/** What is wrong with a setting, said with its name and, where it helps, the remedy. */
 export class SettingError extends Error {
   readonly setting: string;
+  readonly remedy: string | undefined;
 
-  constructor(setting: string, message: string) {
+  constructor(setting: string, message: string, remedy?: string) {
     super(`${setting}: ${message}`);
     this.name = 'SettingError';
     this.setting = setting;
+    this.remedy = remedy;
   }
 }
 
@@ -94,11 +97,23 @@ function keyringSource(env: Environment, dataDir: string): Config['keyring'] {
 
 function readFile(path: string | undefined): Json {
   if (path === undefined) return {};
+  let text: string;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json;
+    text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new SettingError('UNDISCLOSED_CONFIG', `${path} cannot be read: ${String(cause)}`);
+    const { code } = cause as { code?: string };
+    const why = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
+    throw new SettingError(path, why, 'UNDISCLOSED_CONFIG names it');
   }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new SettingError(`${path} line ${jsonFaultLine(text)}`, 'this is not JSON', 'mend it');
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new SettingError(path, 'a JSON object is wanted', 'see undisclosed serve --help');
+  return value as Json;
 }
 
 function texts(value: unknown, setting: string): readonly string[] {
@@ -109,7 +124,7 @@ function texts(value: unknown, setting: string): readonly string[] {
 
 function listen(value: unknown, setting: string): ListenSetting {
   const match = /^(?:smtp:\/\/)?\[?([^\]\s]+?)\]?:(\d{1,5})$/.exec(String(value ?? ''));
-  if (match === null)
+  if (match === null || Number(match[2]) > 65_535)
     throw new SettingError(setting, 'an address is wanted, such as 127.0.0.1:2525');
   return { host: match[1] as string, port: Number(match[2]) };
 }
@@ -117,6 +132,12 @@ function listen(value: unknown, setting: string): ListenSetting {
 function policy(value: unknown, setting: string): PolicySetting {
   if (value === 'bulk' || value === 'transactional' || value === 'person') return value;
   throw new SettingError(setting, 'the policy is bulk, transactional or person');
+}
+
+function tls(value: unknown): 'none' | 'opportunistic' | 'required' {
+  if (value === undefined) return 'opportunistic';
+  if (value === 'none' || value === 'opportunistic' || value === 'required') return value;
+  throw new SettingError('gates.smtp.tls', 'it is none, opportunistic or required');
 }
 
 function callers(value: unknown): readonly CallerSetting[] {
@@ -146,7 +167,7 @@ function gates(file: Json): GateSettings {
             listen: listen(smtp.listen, 'gates.smtp.listen'),
             nextHop: {
               ...listen(smtp.nextHop, 'gates.smtp.nextHop'),
-              tls: (smtp.tls ?? 'opportunistic') as 'none' | 'opportunistic' | 'required',
+              tls: tls(smtp.tls),
             },
             anonymous:
               smtp.anonymous === undefined ? null : policy(smtp.anonymous, 'gates.smtp.anonymous'),

@@ -15,6 +15,7 @@ const DATA: AccountData = {
     { code: 'en', name: 'English', count: 20_000 },
     { code: 'ar', name: 'Arabic', count: 2_000 },
   ],
+  seconds: 23,
   secondsByStep: [
     { step: 'Prepare', seconds: 9.4 },
     { step: 'Send', seconds: 13.6 },

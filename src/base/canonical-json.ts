@@ -32,6 +32,6 @@ export function canonicalJson(value: Json): string {
   const object = value as { readonly [key: string]: Json };
   const members = Object.keys(object)
     .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(object[key] as Json)}`);
+    .map((key) => `${canonicalJson(key)}:${canonicalJson(object[key] as Json)}`);
   return `{${members.join(',')}}`;
 }

@@ -63,6 +63,7 @@ export interface FreezeResult {
 
 const TABLE = 'audience_row';
 const RANGE = 16_384;
+const DUPLICATES_READ_MAX = 200;
 
 export function rowName(broadcast: string, position: number): string {
   return `${broadcast}/${position}`;
@@ -218,9 +219,13 @@ async function settleDuplicates(
   same: SameAddress,
 ): Promise<void> {
   for (const chosen of same.chosen)
-    await keepOnlyRecord(tx, recordIndex(keyring.blindIndex, chosen));
+    if (!(await keepOnlyRecord(tx, recordIndex(keyring.blindIndex, chosen))))
+      throw new Fault('audience.no-such-record', `no selected customer has the id ${chosen}`, {
+        where: '--same-address',
+        remedy: 'name the record as its import did; nobody was left out',
+      });
   if (same.each) return;
-  const rows = await duplicateAddresses(tx, 200);
+  const rows = await duplicateAddresses(tx, DUPLICATES_READ_MAX);
   if (rows.length === 0) return;
   const groups = new Map<string, string[]>();
   for (const row of rows) {
@@ -228,10 +233,11 @@ async function settleDuplicates(
     const name = row.address_index.toString('hex');
     groups.set(name, [...(groups.get(name) ?? []), record.key]);
   }
-  const named = [...groups.values()].slice(0, 10).map((keys) => keys.join(' and '));
+  const named = [...groups.values()].slice(0, 10).map((keys) => keys.sort().join(' and '));
+  const more = rows.length === DUPLICATES_READ_MAX ? 'at least ' : '';
   throw new Fault(
     'audience.same-address',
-    `${groups.size} address${groups.size === 1 ? ' stands' : 'es stand'} in several records with different data: ${named.join('; ')}`,
+    `${more}${groups.size} address${groups.size === 1 ? ' stands' : 'es stand'} in several records with different data: ${named.join('; ')}`,
     {
       where: 'customers register, records by id',
       remedy:

@@ -3,10 +3,10 @@
 import { Fault } from '../base/errors.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { appendEntry } from '../ledger/ledger.ts';
+import { destroySignatures } from '../store/blocks.ts';
 import { setBroadcastState } from '../store/broadcasts.ts';
 import { finishAllChunks, openPositions } from '../store/cancellations.ts';
 import type { Database } from '../store/database.ts';
-import { destroySignatures } from '../store/blocks.ts';
 import { nextOutcomeBatch } from '../store/outcomes.ts';
 import { audienceKey } from './audience.ts';
 import { loadBroadcast, transition } from './broadcast.ts';

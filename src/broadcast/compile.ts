@@ -2,7 +2,7 @@
 
 import { createHash, type KeyObject } from 'node:crypto';
 import { Fault } from '../base/errors.ts';
-import { token } from '../keys/token.ts';
+import { tokens } from '../keys/token.ts';
 import { type Address, deliveryForm, parseAddress } from '../mail/address.ts';
 import { composeAlternative, type Segments } from '../mail/compose.ts';
 import { encodeHeaderText, encodeMailbox, headerField } from '../mail/encode-header.ts';
@@ -119,9 +119,9 @@ function headersOf(
     '\r\nMessage-ID: <',
     { slot: SLOT.messageId },
     '>\r\n',
+    ...(notice.settings.class === 'subscribed' ? [{ slot: SLOT.listUnsubscribe }] : []),
     headerField('Content-Language', language),
     headerField('Auto-Submitted', 'auto-generated'),
-    ...(notice.settings.class === 'subscribed' ? [{ slot: SLOT.listUnsubscribe }] : []),
   ];
 }
 
@@ -149,11 +149,15 @@ function compileParts(notice: Notice, language: string): Parts {
   };
 }
 
-function listUnsubscribe(notice: Notice, identity: BroadcastIdentity, position: number): Buffer {
+function listUnsubscribe(
+  notice: Notice,
+  broadcast: string,
+  position: number,
+  token: string,
+): Buffer {
   const url = notice.settings.unsubscribeUrl;
   if (url === null) return EMPTY;
-  const value = token(identity.tokenKey, 'unsubscribe', identity.broadcast, position);
-  const link = `${url}${url.includes('?') ? '&' : '?'}b=${identity.broadcast}&p=${position}&t=${value}`;
+  const link = `${url}${url.includes('?') ? '&' : '?'}b=${broadcast}&p=${position}&t=${token}`;
   return Buffer.from(
     `List-Unsubscribe:\r\n <${link}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n`,
     'utf8',
@@ -187,15 +191,15 @@ function compileLanguage(
       const fields = typedFields(notice, recipient);
       const { position } = recipient;
       const form = deliveryForm(addressOf(recipient.address, `row ${position}`));
-      const messageId = `${token(tokenKey, 'message-id', broadcast, position)}@${messageIdDomain}`;
-      const back = token(tokenKey, 'return-path', broadcast, position);
-      const returnPath = `r-${position}-${back}@${returnPathDomain}`;
+      const derived = tokens(tokenKey, broadcast, position);
+      const messageId = `${derived['message-id']}@${messageIdDomain}`;
+      const returnPath = `r-${position}-${derived['return-path']}@${returnPathDomain}`;
       const slots: Buffer[] = [
         EMPTY,
         EMPTY,
         Buffer.from(`<${form.text}>`, 'utf8'),
         Buffer.from(messageId),
-        listUnsubscribe(notice, identity, position),
+        listUnsubscribe(notice, broadcast, position, derived.unsubscribe),
         subjectIsSlot ? subjectSlot(subject, fields) : EMPTY,
       ];
       for (const piece of bodySlots)

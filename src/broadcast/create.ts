@@ -9,6 +9,7 @@ import { insertBroadcast, insertNotice, setAudience } from '../store/broadcasts.
 import type { Database } from '../store/database.ts';
 import { freezeAudience } from './audience.ts';
 import type { BroadcastSettings } from './broadcast.ts';
+import { checkMessages } from './check-messages.ts';
 import { compileNotice } from './compile.ts';
 import { type NoticeFiles, readNotice } from './notice.ts';
 import type { RingPlan } from './rings.ts';
@@ -43,9 +44,28 @@ function planRings(counts: readonly AudienceCount[], refusedShareMax: number): R
     .map(([ring, { first, count }]) => ({ ring, first, count, refusedShareMax }));
 }
 
+const isCount = (value: unknown, least: number): boolean =>
+  typeof value === 'number' && Number.isFinite(value) && value >= least;
+
+/** What the plan is made of, said by the name of its option. */
+function checkSettings({ rings, deadlineHours, retrySeconds }: BroadcastSettings): void {
+  const bad = (where: string, message: string, remedy: string): Fault =>
+    new Fault('broadcast.bad-setting', message, { where, remedy });
+  const shares = rings.perThousand;
+  if (shares.some((share) => !isCount(share, 1) || !Number.isInteger(share)))
+    throw bad('--rings', 'each share is a whole number of thousandths', 'write such as 10,100');
+  if (shares.reduce((sum, share) => sum + share, 0) > 1000)
+    throw bad('--rings', 'the shares are more than 1000 thousandths', 'write such as 10,100');
+  if (!isCount(deadlineHours, 0) || deadlineHours === 0)
+    throw bad('--deadline-hours', 'it is a number of hours above 0', 'write such as 24');
+  if (retrySeconds.length === 0 || retrySeconds.some((seconds) => !isCount(seconds, 0.001)))
+    throw bad('--retry-seconds', 'it is a list of seconds above 0', 'write such as 60,300,900');
+}
+
 /** Compiles the notice with the very keys of the broadcast: what is wrong with it is said now, with file and line. */
 function checkNotice(request: CreateRequest, keyring: Keyring, id: string): void {
   const notice = readNotice(request.files);
+  checkMessages(notice, request.files);
   const tokenKey = keyring.token.at(-1)?.key;
   if (tokenKey === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
   const { messageIdDomain, returnPathDomain } = request.settings;
@@ -70,6 +90,7 @@ export async function createBroadcast(
   now: Date,
 ): Promise<CreateReport> {
   const id = newId('b');
+  checkSettings(request.settings);
   checkNotice(request, keyring, id);
   const notice = readNotice(request.files);
   const { settings } = request;

@@ -1,7 +1,7 @@
 /** Halt: any operator, one action. Three scopes, two people to resume, a plain file when the database is down. */
 
 import { existsSync } from 'node:fs';
-import { appendFile, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
@@ -63,6 +63,10 @@ export class HaltSwitch {
     for (const listener of this.#listeners) listener();
   }
 
+  knows(id: string): boolean {
+    return this.#standing.has(id);
+  }
+
   lift(id: string): void {
     this.#standing.delete(id);
   }
@@ -76,7 +80,8 @@ export class HaltSwitch {
 async function record(db: Database, id: string, request: HaltRequest, at: Date): Promise<void> {
   await db.transaction(async (tx) => {
     const { scope, broadcast, operator, reason } = request;
-    await insertHalt(tx, { id, scope, broadcast_id: broadcast, by: operator, reason });
+    if (!(await insertHalt(tx, { id, scope, broadcast_id: broadcast, by: operator, reason })))
+      return;
     await appendEntry(tx, {
       kind: 'broadcast.halted',
       at: at.toISOString(),
@@ -131,46 +136,87 @@ function young(ageMs: number): boolean {
   return ageMs < PERMIT_MS_MAX;
 }
 
-/** Puts the halts in force that the database and the journal know of; enters what the journal is ahead with. */
+interface PendingHalt extends HaltRequest {
+  readonly halt: string;
+  readonly at: string;
+}
+
+/** A halt file may be empty (`touch HALT`): it then means everything in bulk. */
+async function readHaltFile(file: string): Promise<PendingHalt> {
+  const text = await readFile(file, 'utf8');
+  try {
+    const entry = JSON.parse(text) as PendingHalt;
+    if (typeof entry.halt === 'string') return entry;
+  } catch {
+    // Not ours, or not written to its end: its presence is what counts.
+  }
+  const entry: PendingHalt = {
+    halt: newId('h'),
+    at: new Date().toISOString(),
+    scope: 'bulk',
+    broadcast: null,
+    operator: 'halt-file',
+    reason: 'the file HALT was found in the data directory',
+  };
+  // Kept in the file, so that it is the same halt however often it is read.
+  await writeFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+  return entry;
+}
+
+async function pendingHalts(dataDir: string): Promise<PendingHalt[]> {
+  const journal = join(dataDir, JOURNAL);
+  const lines = existsSync(journal) ? (await readFile(journal, 'utf8')).split('\n') : [];
+  const entries = lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as PendingHalt);
+  const file = haltFile(dataDir);
+  if (existsSync(file)) entries.push(await readHaltFile(file));
+  return entries;
+}
+
+/**
+ * Puts the halts in force that stand in the data directory alone, enters them, and takes the files away.
+ * @throws Fault `database.*` when they cannot be entered now; they are in force all the same.
+ */
+async function enterPending(db: Database, dataDir: string, brake: HaltSwitch): Promise<void> {
+  const entries = await pendingHalts(dataDir);
+  for (const { halt, scope, broadcast } of entries)
+    if (!brake.knows(halt)) brake.throw(halt, scope, broadcast);
+  for (const entry of entries) await record(db, entry.halt, entry, new Date(entry.at));
+  const inForce = new Set((await listHalts(db)).map((row) => row.id));
+  const journal = join(dataDir, JOURNAL);
+  if (existsSync(journal)) await rename(journal, `${journal}.entered`);
+  await rm(haltFile(dataDir), { force: true });
+  // Entered earlier and lifted since.
+  for (const { halt } of entries) if (!inForce.has(halt)) brake.lift(halt);
+}
+
+/** At the start: puts the halts in force that the database and the data directory know of. */
 export async function restoreHalts(
   db: Database,
   dataDir: string,
   brake: HaltSwitch,
 ): Promise<void> {
-  const path = join(dataDir, JOURNAL);
-  const lines = existsSync(path) ? (await readFile(path, 'utf8')).split('\n') : [];
-  const known = new Set((await listHalts(db)).map((row) => row.id));
-  for (const line of lines) {
-    if (line.trim() === '') continue;
-    const entry = JSON.parse(line) as HaltRequest & { halt: string; at: string };
-    if (!known.has(entry.halt)) await record(db, entry.halt, entry, new Date(entry.at));
-  }
-  if (lines.length > 0) await rename(path, `${path}.entered`);
-  const file = haltFile(dataDir);
-  if (existsSync(file)) {
-    const entry = readHaltFile(await readFile(file, 'utf8'));
-    if (entry !== null && !(await listHalts(db)).some((row) => row.id === entry.halt))
-      await record(db, entry.halt, entry, new Date(entry.at));
-    await unlink(file);
-  }
+  await enterPending(db, dataDir, brake);
   for (const row of await listHalts(db)) brake.throw(row.id, row.scope, row.broadcast_id);
 }
 
-/** A halt file may be empty (`touch HALT`): it then means everything in bulk. */
-function readHaltFile(text: string): (HaltRequest & { halt: string; at: string }) | null {
-  try {
-    const entry = JSON.parse(text) as HaltRequest & { halt: string; at: string };
-    return typeof entry.halt === 'string' ? entry : null;
-  } catch {
-    return {
-      halt: newId('h'),
-      at: new Date().toISOString(),
-      scope: 'bulk',
-      broadcast: null,
-      operator: 'halt-file',
-      reason: 'the file HALT was found in the data directory',
-    };
-  }
+const WATCH_MS = 100;
+
+/** From then on: obeys a halt file that appears, and enters what came before its record. Returns what ends it. */
+export function watchHaltFile(db: Database, dataDir: string, brake: HaltSwitch): () => void {
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy || !(existsSync(haltFile(dataDir)) || existsSync(join(dataDir, JOURNAL)))) return;
+    busy = true;
+    // With the database down it stays where it is and is tried again.
+    enterPending(db, dataDir, brake)
+      .catch(() => {})
+      .finally(() => {
+        busy = false;
+      });
+  }, WATCH_MS);
+  return () => clearInterval(timer);
 }
 
 export type ResumeReport =

@@ -26,17 +26,22 @@ export class IntentLog {
   readonly path: string;
   readonly #fd: number;
   readonly #timer: NodeJS.Timeout;
+  /** ASCII, so that characters are bytes. */
   #pending = '';
   #dirty = false;
   #syncing = false;
   #syncStarted = 0;
-  #failure: Fault | null = null;
+  #writeFailure: Fault | null = null;
+  #syncFailure: Fault | null = null;
   #closed = false;
 
   private constructor(path: string) {
     this.path = path;
     this.#fd = openSync(path, 'ax', 0o600);
-    this.#timer = setInterval(() => this.#sync(), SYNC_EVERY_MS);
+    this.#timer = setInterval(() => {
+      this.flush();
+      this.#sync();
+    }, SYNC_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -60,14 +65,14 @@ export class IntentLog {
     }
   }
 
-  /** Whether content may be handed over: no write or sync has failed or takes over a second. */
+  /** Whether content may be handed over: the last write and sync were good and none takes over a second. */
   get healthy(): boolean {
-    if (this.#failure !== null) return false;
+    if (this.failure !== null) return false;
     return !this.#syncing || performance.now() - this.#syncStarted < SLOW_MS;
   }
 
   get failure(): Fault | null {
-    return this.#failure;
+    return this.#writeFailure ?? this.#syncFailure;
   }
 
   /** Before content: this attempt is about to be written. */
@@ -93,15 +98,14 @@ export class IntentLog {
 
   /** One write(2) for everything noted in this turn of the event loop. False when it failed: hand nothing over. */
   flush(): boolean {
+    if (this.#closed) return false;
     if (this.#pending === '') return this.healthy;
-    if (this.#failure !== null) return false;
     const started = performance.now();
     try {
-      writeSync(this.#fd, this.#pending);
-      this.#pending = '';
-      this.#dirty = true;
+      this.#write();
+      this.#writeFailure = null;
     } catch (cause) {
-      this.#failure = new Fault('intent.unwritable', 'the intent log cannot be written', {
+      this.#writeFailure = new Fault('intent.unwritable', 'the intent log cannot be written', {
         where: this.path,
         remedy: 'free disk space; the release goes on by itself',
         cause,
@@ -111,6 +115,15 @@ export class IntentLog {
     return performance.now() - started < SLOW_MS && this.healthy;
   }
 
+  /** A full disk may take a part: what it took is not written again, so that no line is torn. */
+  #write(): void {
+    while (this.#pending !== '') {
+      const written = writeSync(this.#fd, this.#pending, null, 'latin1');
+      this.#dirty = true;
+      this.#pending = this.#pending.slice(written);
+    }
+  }
+
   #sync(): void {
     if (!this.#dirty || this.#syncing || this.#closed) return;
     this.#dirty = false;
@@ -118,11 +131,15 @@ export class IntentLog {
     this.#syncStarted = performance.now();
     fdatasync(this.#fd, (cause) => {
       this.#syncing = false;
-      if (cause !== null)
-        this.#failure = new Fault('intent.unwritable', 'the intent log cannot be synced', {
-          where: this.path,
-          cause,
-        });
+      this.#syncFailure =
+        cause === null
+          ? null
+          : new Fault('intent.unwritable', 'the intent log cannot be synced', {
+              where: this.path,
+              remedy: 'see to the disk; the release goes on by itself',
+              cause,
+            });
+      if (cause !== null) this.#dirty = true;
     });
   }
 

@@ -13,19 +13,22 @@ const CHUNK_ROWS = 1000;
 
 /** Uncertain recipients become chunks of one more attempt. Each may then have two copies; the account says so. */
 async function requeueUncertain(tx: Transaction, broadcast: Broadcast): Promise<number> {
-  const rows = await positionsIn(tx, broadcast.id, STATES.indexOf('uncertain'), 1_000_000);
-  const last = broadcast.plan.rings.at(-1)?.ring ?? 0;
-  for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
-    const part = rows.slice(at, at + CHUNK_ROWS);
-    await addListChunk(tx, broadcast.id, {
-      ring: last,
-      provider: 'retry',
-      positions: part.map((row) => row.position),
-      attempt: Math.max(...part.map((row) => row.attempt)) + 1,
-      delayMs: 0,
-    });
+  const all = await positionsIn(tx, broadcast.id, STATES.indexOf('uncertain'), 1_000_000);
+  // Each in its own ring: that ring's signing run is the one that covers it.
+  for (const { ring, first, count } of broadcast.plan.rings) {
+    const rows = all.filter(({ position }) => position >= first && position < first + count);
+    for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
+      const part = rows.slice(at, at + CHUNK_ROWS);
+      await addListChunk(tx, broadcast.id, {
+        ring,
+        provider: 'retry',
+        positions: part.map((row) => row.position),
+        attempt: Math.max(...part.map((row) => row.attempt)) + 1,
+        delayMs: 0,
+      });
+    }
   }
-  return rows.length;
+  return all.length;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { Fault } from '../base/errors.ts';
+import { jsonFaultLine } from '../base/json-place.ts';
 
 /** `legal` may not be unsubscribed from; `subscribed` carries RFC 8058 one-click unsubscription. */
 export type NoticeClass = 'legal' | 'service' | 'subscribed';
@@ -65,21 +66,24 @@ export function lineOf(text: string, index: number): number {
   return line;
 }
 
-function parseJson(files: NoticeFiles, name: string): unknown {
+/** The JSON object that a file holds. */
+function parseJson(files: NoticeFiles, name: string): Record<string, unknown> {
   const text = files[name];
   if (text === undefined) throw bad(name, 'the file is missing', `add ${name} to the folder`);
+  let value: unknown;
   try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const index = /position (\d+)/.exec(String(cause))?.[1];
-    const line = index === undefined ? '' : ` line ${lineOf(text, Number(index))}`;
-    throw bad(`${name}${line}`, 'this is not JSON', 'mend the JSON');
+    value = JSON.parse(text);
+  } catch {
+    throw bad(`${name} line ${jsonFaultLine(text)}`, 'this is not JSON', 'mend the JSON');
   }
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw bad(name, 'a JSON object is wanted', 'begin the file with { and end it with }');
+  return value as Record<string, unknown>;
 }
 
 function text(value: unknown, where: string): string {
   if (typeof value !== 'string' || value.trim() === '')
-    throw bad(where, 'a text is wanted here and there is none');
+    throw bad(where, 'a text is wanted here and there is none', 'write it between quotes');
   return value;
 }
 
@@ -93,8 +97,33 @@ function correspondent(value: unknown, where: string): Correspondent {
 
 const CLASSES: readonly string[] = ['legal', 'service', 'subscribed'];
 
-function settingsFrom(value: unknown): NoticeSettings {
-  const given = (value ?? {}) as Record<string, unknown>;
+/** Each of them once, and a language that the formatter of plurals and dates knows how to read. */
+function checkLanguages(languages: readonly unknown[], where: string): void {
+  for (const language of languages) {
+    let canonical: string | undefined;
+    try {
+      canonical = Intl.getCanonicalLocales(text(language, where))[0];
+    } catch {
+      // Said below.
+    }
+    if (canonical !== language)
+      throw bad(
+        where,
+        `"${language}" is not a language tag as BCP 47 writes it`,
+        canonical === undefined ? 'write such as en, zh-Hans or pt-BR' : `write ${canonical}`,
+      );
+  }
+  if (new Set(languages).size < languages.length)
+    throw bad(where, 'a language stands there twice', 'name each once');
+}
+
+function texts(value: unknown, where: string): readonly string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw bad(where, 'a list of texts is wanted', 'write [ … ]');
+  return value.map((item: unknown) => text(item, where));
+}
+
+function settingsFrom(given: Readonly<Record<string, unknown>>): NoticeSettings {
   const at = (name: string): string => `${SETTINGS_FILE} ${name}`;
   const kind = text(given.class, at('class'));
   if (!CLASSES.includes(kind))
@@ -102,6 +131,7 @@ function settingsFrom(value: unknown): NoticeSettings {
   const languages = given.languages;
   if (!Array.isArray(languages) || languages.length === 0)
     throw bad(at('languages'), 'a list of languages (BCP 47) is wanted');
+  checkLanguages(languages, at('languages'));
   const defaultLanguage = text(given.defaultLanguage, at('defaultLanguage'));
   if (!languages.includes(defaultLanguage))
     throw bad(at('defaultLanguage'), 'the default language is not among the languages');
@@ -118,14 +148,17 @@ function settingsFrom(value: unknown): NoticeSettings {
     from: correspondent(given.from, at('from')),
     replyTo: given.replyTo === undefined ? null : correspondent(given.replyTo, at('replyTo')),
     subject: text(given.subject, at('subject')),
-    languages: languages.map((language: unknown) => text(language, at('languages'))),
+    languages: texts(languages, at('languages')),
     defaultLanguage,
-    roleAddresses: ((given.roleAddresses ?? []) as unknown[]).map((address) =>
-      text(address, at('roleAddresses')),
-    ),
+    roleAddresses: texts(given.roleAddresses, at('roleAddresses')),
     fields,
     unsubscribeUrl: typeof unsubscribeUrl === 'string' ? unsubscribeUrl : null,
   };
+}
+
+function someOf(keys: readonly string[]): string {
+  const more = keys.length - 5;
+  return `${keys.slice(0, 5).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function messagesFrom(
@@ -135,21 +168,25 @@ function messagesFrom(
   const messages: Record<string, Record<string, string>> = {};
   for (const language of settings.languages) {
     const name = `messages/${language}.json`;
-    const given = parseJson(files, name) as Record<string, unknown>;
     const own: Record<string, string> = {};
-    for (const [key, value] of Object.entries(given)) own[key] = text(value, `${name} ${key}`);
+    for (const [key, value] of Object.entries(parseJson(files, name)))
+      own[key] = text(value, `${name} ${key}`);
     messages[language] = own;
   }
   const wanted = messages[settings.defaultLanguage] ?? {};
   for (const language of settings.languages) {
     const own = messages[language] ?? {};
-    const missing = Object.keys(wanted).filter((key) => !(key in own));
-    const extra = Object.keys(own).filter((key) => !(key in wanted));
+    const missing = Object.keys(wanted).filter((key) => !Object.hasOwn(own, key));
+    const extra = Object.keys(own).filter((key) => !Object.hasOwn(wanted, key));
     const file = `messages/${language}.json`;
     if (missing.length > 0)
-      throw bad(file, `the message ${missing.join(', ')} is missing`, `translate it in ${file}`);
+      throw bad(file, `the message ${someOf(missing)} is missing`, `translate it in ${file}`);
     if (extra.length > 0)
-      throw bad(file, `the message ${extra.join(', ')} is in no other language`, 'remove it');
+      throw bad(
+        file,
+        `the message ${someOf(extra)} is not in ${settings.defaultLanguage}`,
+        'remove it',
+      );
   }
   return messages;
 }

@@ -4,10 +4,10 @@ import type { Fault } from '../base/errors.ts';
 import type { SealingKey } from '../keys/seal.ts';
 import { seal } from '../keys/seal.ts';
 import { appendBatch } from '../ledger/ledger.ts';
-import { addListChunk, finishChunks } from '../store/chunks.ts';
+import { addListChunk, finishChunks, isDone } from '../store/chunks.ts';
 import { BinaryCopy } from '../store/copy-binary.ts';
 import type { Database, Transaction } from '../store/database.ts';
-import { OUTCOME_COPY } from '../store/outcomes.ts';
+import { nextOutcomeBatch, OUTCOME_COPY } from '../store/outcomes.ts';
 import { type Outcome, outcomeText, STATES } from './outcome.ts';
 
 const FLUSH_MS = 100;
@@ -127,13 +127,22 @@ export async function addRetryChunks(
     });
 }
 
+/** What one transaction is to store. */
+interface Group {
+  readonly outcomes: readonly RecordedOutcome[];
+  readonly finished: readonly FinishedChunk[];
+}
+
 export class OutcomeWriter {
   readonly #options: OutcomeWriterOptions;
   #pending: RecordedOutcome[] = [];
   #finished: FinishedChunk[] = [];
+  /** A group whose transaction failed: it may have been stored all the same, and is looked for before it is tried again. */
+  #unsure: Group | null = null;
   #nextBatch: number;
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> | null = null;
+  #healthy = true;
   #closed = false;
 
   constructor(options: OutcomeWriterOptions) {
@@ -141,8 +150,18 @@ export class OutcomeWriter {
     this.#nextBatch = options.firstBatch;
   }
 
+  /** Outcomes that are not stored yet. */
   get pending(): number {
-    return this.#pending.length;
+    return this.#pending.length + (this.#unsure?.outcomes.length ?? 0);
+  }
+
+  /** Whether the last write was stored. */
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  get #empty(): boolean {
+    return this.#pending.length === 0 && this.#finished.length === 0 && this.#unsure === null;
   }
 
   add(outcome: RecordedOutcome): void {
@@ -168,51 +187,76 @@ export class OutcomeWriter {
   flush(): Promise<void> {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = null;
-      if (this.#pending.length > 0 || this.#finished.length > 0) this.#schedule(FLUSH_MS);
+      if (!this.#empty) this.#schedule(FLUSH_MS);
     });
     return this.#writing;
   }
 
+  /** Stores everything that was added before this call; false when the database did not take it. */
+  async flushed(): Promise<boolean> {
+    await this.flush();
+    if (!this.#empty && this.#healthy) await this.flush();
+    return this.#empty;
+  }
+
   async #write(): Promise<void> {
-    const outcomes = this.#pending;
-    const finished = this.#finished;
-    if (outcomes.length === 0 && finished.length === 0) return;
-    this.#pending = [];
-    this.#finished = [];
-    const { db, broadcast, key } = this.#options;
+    if (this.#empty) return;
+    const group = this.#unsure ?? { outcomes: this.#pending, finished: this.#finished };
+    if (this.#unsure === null) {
+      this.#pending = [];
+      this.#finished = [];
+    }
     try {
-      const next = await db.transaction(async (tx) => {
-        const batch = this.#nextBatch;
-        const after =
-          outcomes.length === 0
-            ? batch
-            : await insertOutcomes(tx, broadcast, key, batch, outcomes, this.#options.now());
-        for (const { ring, again } of finished) await addRetryChunks(tx, broadcast, ring, again);
-        await finishChunks(
-          tx,
-          broadcast,
-          finished.map(({ chunk }) => chunk),
-        );
-        return after;
-      });
-      this.#nextBatch = next;
-      this.#options.stored(outcomes);
+      if (this.#unsure === null || !(await this.#wasStored(group))) await this.#store(group);
+      this.#unsure = null;
+      this.#healthy = true;
+      this.#options.stored(group.outcomes);
     } catch (error) {
       // Nothing is lost: the replies stand in the intent log too, and these rows are tried again.
-      this.#pending = [...outcomes, ...this.#pending];
-      this.#finished = [...finished, ...this.#finished];
+      this.#unsure = group;
+      this.#healthy = false;
       this.#options.failed(error as Fault);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
+  /** Whether a transaction whose answer was lost has been committed; leaves the next free batch number. */
+  async #wasStored({ outcomes, finished }: Group): Promise<boolean> {
+    const { db, broadcast } = this.#options;
+    const next = await nextOutcomeBatch(db, broadcast);
+    const chunk = finished[0]?.chunk;
+    const stored =
+      outcomes.length > 0
+        ? next > this.#nextBatch
+        : chunk !== undefined && (await isDone(db, broadcast, chunk));
+    this.#nextBatch = next;
+    return stored;
+  }
+
+  async #store({ outcomes, finished }: Group): Promise<void> {
+    const { db, broadcast, key } = this.#options;
+    const first = this.#nextBatch;
+    this.#nextBatch = await db.transaction(async (tx) => {
+      const next =
+        outcomes.length === 0
+          ? first
+          : await insertOutcomes(tx, broadcast, key, first, outcomes, this.#options.now());
+      for (const { ring, again } of finished) await addRetryChunks(tx, broadcast, ring, again);
+      await finishChunks(
+        tx,
+        broadcast,
+        finished.map(({ chunk }) => chunk),
+      );
+      return next;
+    });
+  }
+
   /** Stores everything; false when the database could not take it within the time. */
   async close(timeoutMs: number): Promise<boolean> {
     const end = performance.now() + timeoutMs;
-    while ((this.#pending.length > 0 || this.#finished.length > 0) && performance.now() < end)
-      await this.flush();
+    while (!this.#empty && performance.now() < end) await this.flush();
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    return this.#pending.length === 0;
+    return this.#empty;
   }
 }

@@ -39,6 +39,7 @@ export class Permit {
   #state: PermitState = { kind: 'good' };
   #timer: NodeJS.Timeout | null = null;
   #renewing: Promise<void> | null = null;
+  #hurried = false;
   #closed = false;
 
   private constructor(options: PermitOptions, epoch: number, grantedAt: number) {
@@ -66,8 +67,10 @@ export class Permit {
     return this.#state;
   }
 
-  /** Renews now: the covered positions are nearly used up. */
+  /** Renews now, or as soon as the renewal under way is done: the covered positions are nearly used up. */
   hurry(): void {
+    if (this.#hurried) return;
+    this.#hurried = true;
     if (this.#renewing === null) this.#schedule(0);
   }
 
@@ -75,9 +78,11 @@ export class Permit {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
+      this.#hurried = false;
       this.#renewing = this.#renew().finally(() => {
         this.#renewing = null;
-        this.#schedule(this.#state.kind === 'good' ? RENEW_MS : RENEW_MS * 2);
+        const wait = this.#state.kind === 'good' ? RENEW_MS : RENEW_MS * 2;
+        this.#schedule(this.#hurried ? 0 : wait);
       });
     }, ms);
   }
@@ -96,8 +101,8 @@ export class Permit {
       else if (halted) this.#become({ kind: 'halted' });
       else {
         this.#grantedAt = at;
-        this.#options.granted();
         this.#become({ kind: 'good' });
+        this.#options.granted();
       }
     } catch (error) {
       this.#become({ kind: 'paused', because: (error as Fault).message });

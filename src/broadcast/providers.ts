@@ -38,5 +38,5 @@ export const OTHER_PROVIDER = 'other';
 
 /** The provider's name for a canonical domain (lower-case A-labels). */
 export function providerOf(domain: string): string {
-  return ROLLUP[domain] ?? domain;
+  return (Object.hasOwn(ROLLUP, domain) ? ROLLUP[domain] : undefined) ?? domain;
 }

@@ -91,6 +91,7 @@ function logsAreWhole(reading: IntentReading): boolean {
 export async function recover(options: RecoveryOptions): Promise<RecoveryReport> {
   const { db, broadcast, key } = options;
   const chunks = await listChunks(db, broadcast, 'claimed');
+  if (chunks.length === 0) return { chunks: 0, recovered: 0, uncertain: [], remaining: 0 };
   const reading = await readIntents(options.dataDir, broadcast);
   const intents = new Map(reading.records.map((r) => [`${r.position} ${r.attempt}`, r]));
   const uncertain: number[] = [];

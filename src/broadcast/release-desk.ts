@@ -2,7 +2,8 @@
 
 import { Fault } from '../base/errors.ts';
 import { listBroadcasts } from '../store/broadcasts.ts';
-import { Release, type ReleaseEnd, type ReleaseEnvironment } from './release.ts';
+import { Release, type ReleaseEnd } from './release.ts';
+import type { ReleaseEnvironment } from './release-start.ts';
 
 const RETRY_MS = 1000;
 
@@ -30,7 +31,9 @@ export class ReleaseDesk {
   /** Starts a release, or returns the one that is under way. */
   async start(id: string, operator: string): Promise<Release> {
     const running = this.#running.get(id);
-    if (running !== undefined) return running;
+    if (running !== undefined && !running.ending) return running;
+    // It waits for what is in flight; whatever its end is, the next one begins behind it.
+    await running?.done.catch(() => {});
     const release = await Release.start(this.#env, id, operator);
     this.#running.set(id, release);
     release.done

@@ -29,6 +29,11 @@ export const ROUTE_DEFAULTS: Omit<Route, 'host' | 'port'> = {
   timeoutsMs: { connect: 30_000, command: 300_000, afterDot: 600_000 },
 };
 
+const PARAMETERS: readonly string[] = [
+  ...['connections', 'tls', 'name'],
+  ...['connectTimeout', 'commandTimeout', 'dotTimeout'],
+];
+
 /**
  * `smtp://host:port?connections=20&tls=none&name=mta.example` as a route.
  * @throws Fault `route.malformed`.
@@ -48,6 +53,12 @@ export function parseRoute(text: string): Route {
   if (url.protocol !== 'smtp:' && url.protocol !== 'smtps:') throw bad('the route is not smtp://');
   if (url.username !== '' || url.password !== '')
     throw bad('a password does not belong into a route');
+  if (url.hostname === '' || url.port === '0') throw bad('the route names no host and port');
+  if (!['', '/'].includes(url.pathname) || url.hash !== '') throw bad('a route has no path');
+  const unknown = [...url.searchParams.keys()].find((name) => !PARAMETERS.includes(name));
+  if (unknown !== undefined) throw bad(`a route has no "${unknown}"`);
+  const name = url.searchParams.get('name') ?? ROUTE_DEFAULTS.name;
+  if (!/^[A-Za-z0-9.:[\]-]{1,255}$/.test(name)) throw bad('name is a host name or [address]');
   const connections = Number(url.searchParams.get('connections') ?? ROUTE_DEFAULTS.connections);
   if (!Number.isInteger(connections) || connections < 1 || connections > 1000)
     throw bad('connections is a whole number from 1 to 1000');
@@ -68,7 +79,7 @@ export function parseRoute(text: string): Route {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 25 : Number(url.port),
     tls: tls as Route['tls'],
-    name: url.searchParams.get('name') ?? ROUTE_DEFAULTS.name,
+    name,
     connections,
     timeoutsMs: {
       connect: seconds('connectTimeout', timeoutsMs.connect),

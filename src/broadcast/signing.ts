@@ -63,10 +63,11 @@ export async function usableRun(
   broadcast: string,
   ring: number,
   nowMs: number,
+  ageMsMax: number = SIGNATURE_AGE_MS_MAX,
 ): Promise<SigningRun | null> {
   const runs = await listSigningRuns(db, broadcast);
   const run = runs.findLast((candidate) => candidate.ring === ring);
-  if (run === undefined || nowMs - run.signed_at.getTime() > SIGNATURE_AGE_MS_MAX) return null;
+  if (run === undefined || nowMs - run.signed_at.getTime() > ageMsMax) return null;
   return { run: run.run, root: run.root, signedAtMs: run.signed_at.getTime() };
 }
 

@@ -114,9 +114,9 @@ class Messages {
   }
 }
 
-function engineFor(options: TemplateOptions): Liquid {
-  const messages = new Messages(options);
-  const escapeOutput = options.escape === 'html' ? escapeHtml : (text: string): string => text;
+type Escape = (text: string) => string;
+
+function engineFor(messages: Messages, escapeOutput: Escape): Liquid {
   const engine = new Liquid({
     strictFilters: true,
     ownPropertyOnly: true,
@@ -168,6 +168,35 @@ function checkVariables(engine: Liquid, node: Template, options: TemplateOptions
   return dynamic;
 }
 
+const FIELD = 'customer\\.([A-Za-z_]\\w*)';
+const FIELD_OUTPUT = new RegExp(`^\\{\\{\\s*${FIELD}\\s*\\}\\}$`);
+const MESSAGE_OUTPUT = new RegExp(
+  `^\\{\\{\\s*'([\\w.-]+)'\\s*\\|\\s*t\\s*:((?:\\s*\\w+\\s*:\\s*${FIELD}\\s*(?:,(?!\\s*\\})|(?=\\})))+)\\}\\}$`,
+);
+
+/**
+ * The two outputs that nearly every slot is, `{{ customer.x }}` and `{{ 'key' | t: a: customer.x }}`, without Liquid's interpreter,
+ * which takes two thirds of the time of a slot. Null for all others.
+ */
+function directRender(
+  output: string,
+  messages: Messages,
+  escapeOutput: Escape,
+): ((fields: CustomerFields) => string) | null {
+  const own = (fields: CustomerFields, name: string): unknown =>
+    Object.hasOwn(fields, name) ? fields[name] : undefined;
+  const field = FIELD_OUTPUT.exec(output)?.[1];
+  if (field !== undefined) return (fields) => escapeOutput(present(own(fields, field)));
+  const [, key, list] = MESSAGE_OUTPUT.exec(output) ?? [];
+  if (key === undefined || list === undefined) return null;
+  const names = list.split(',').map((pair) => pair.split(/:\s*customer\./).map((s) => s.trim()));
+  return (fields) => {
+    const values: Record<string, unknown> = {};
+    for (const [name, of] of names) values[name ?? ''] = own(fields, of ?? '');
+    return escapeOutput(present(messages.translate(key, values)));
+  };
+}
+
 /**
  * Compiles one template for one language. Whatever does not depend on the customer becomes a literal here.
  * @throws Fault `notice.invalid`, `notice.undefined-variable`, naming file and line.
@@ -182,7 +211,9 @@ export function compileTemplate(source: string, options: TemplateOptions): reado
     else if (text !== '') pieces.push({ kind: 'literal', text });
   };
   try {
-    const engine = engineFor(options);
+    const messages = new Messages(options);
+    const escapeOutput: Escape = options.escape === 'html' ? escapeHtml : (text) => text;
+    const engine = engineFor(messages, escapeOutput);
     const render = (node: Template, scope: object): string =>
       String(
         toValueSync(engine.renderer.renderTemplates([node], new Context(scope, engine.options))),
@@ -192,12 +223,14 @@ export function compileTemplate(source: string, options: TemplateOptions): reado
         literal(render(node, constants));
         continue;
       }
+      const source = node.token.getText();
+      const direct = directRender(source, messages, escapeOutput);
       pieces.push({
         kind: 'slot',
-        source: node.token.getText(),
+        source,
         render: (customer) => {
           try {
-            return render(node, { ...constants, customer });
+            return direct?.(customer) ?? render(node, { ...constants, customer });
           } catch (cause) {
             throw slotFault(cause, node, options);
           }

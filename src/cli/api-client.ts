@@ -7,9 +7,11 @@ import { type IncomingMessage, request } from 'node:http';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import { Fault } from '../base/errors.ts';
 import { type ProgressBar, progressBar } from '../base/progress.ts';
 import {
+  checkOperatorId,
   type OperatorKey,
   type OperatorKeyFile,
   operatorKeyOf,
@@ -44,13 +46,24 @@ export async function loadOperatorKey(io: CommandIo, name: string | null): Promi
     throw new Fault('operator.no-key', 'no operator is named', {
       remedy: 'name yourself: --as NAME, or set UNDISCLOSED_AS',
     });
-  const path = join(operatorsDir(io), `${operator}.key`);
+  const path = join(operatorsDir(io), `${checkOperatorId(operator)}.key`);
   if (!existsSync(path))
     throw new Fault('operator.no-key', `there is no key of ${operator} on this machine`, {
       where: path,
       remedy: `enrol: undisclosed operator add ${operator}`,
     });
-  return operatorKeyOf(JSON.parse(await readFile(path, 'utf8')) as OperatorKeyFile);
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw fileFault(path, cause);
+  });
+  try {
+    return operatorKeyOf(JSON.parse(text) as OperatorKeyFile);
+  } catch {
+    // No cause: a damaged key file is still a key file, and V8 quotes what it cannot parse.
+    throw new Fault('operator.bad-key', 'this is no operator’s key file', {
+      where: path,
+      remedy: 'bring it back from a copy; without it two others remove this operator',
+    });
+  }
 }
 
 export interface ApiCall {
@@ -59,8 +72,29 @@ export interface ApiCall {
   readonly body?: unknown;
   /** A file to stream as the body instead. */
   readonly file?: string;
+  /** How long the answer may take to begin; without it, for ever. */
+  readonly timeoutMs?: number;
   /** Null calls a route that needs no operator. */
   readonly key: OperatorKey | null;
+}
+
+const FILE_FAULTS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
+  ENOENT: ['there is no such file', 'check its name'],
+  ENOTDIR: ['there is no such file', 'check its name'],
+  EISDIR: ['this is a folder', 'name a file in it'],
+  EACCES: ['the file may not be read by this user', 'check its permissions'],
+  EEXIST: ['there is a file of this name already', 'it is not overwritten: choose another name'],
+  ENOSPC: ['the disk is full', 'make room and run the command again'],
+};
+
+/** What the system says of a file, as a Fault with the place and a remedy. */
+export function fileFault(path: string, cause: unknown): Fault {
+  const code = String((cause as { code?: unknown }).code);
+  const [message, remedy] = FILE_FAULTS[code] ?? [
+    `the file cannot be used (${code})`,
+    'check its name and permissions',
+  ];
+  return new Fault('cli.unreadable', message, { where: path, remedy, cause });
 }
 
 async function fileDigest(path: string): Promise<string> {
@@ -68,16 +102,7 @@ async function fileDigest(path: string): Promise<string> {
   try {
     for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   } catch (cause) {
-    const missing = (cause as { code?: string }).code === 'ENOENT';
-    throw new Fault(
-      'cli.unreadable',
-      missing ? 'there is no such file' : 'the file cannot be read',
-      {
-        where: path,
-        remedy: 'check its name and permissions',
-        cause,
-      },
-    );
+    throw fileFault(path, cause);
   }
   return hash.digest('hex');
 }
@@ -102,9 +127,14 @@ export async function call(socket: string, options: ApiCall): Promise<IncomingMe
     headers.authorization = authorization(key, { method, path, bodyDigest: digest });
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath: socket, method, path, headers }, resolve);
+    if (options.timeoutMs !== undefined)
+      outgoing.setTimeout(options.timeoutMs, () =>
+        outgoing.destroy(new Error('it takes too long')),
+      );
     outgoing.on('error', (cause) => reject(unreachable(socket, cause)));
     if (file === undefined) outgoing.end(body);
-    else createReadStream(file).pipe(outgoing);
+    // An answer may come, and end everything, before the whole file is sent.
+    else pipeline(createReadStream(file), outgoing).catch(() => outgoing.destroy());
   });
 }
 
@@ -153,11 +183,20 @@ export async function callStream<T>(
       else if (event.event === 'result') return event.result as T;
       else throw faultOf(event.fault);
     }
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw cutOff(socket, error);
   } finally {
     bar.finish();
+    answer.destroy();
   }
-  throw new Fault('api.cut-off', 'the server ended before its answer was complete', {
+  throw cutOff(socket, undefined);
+}
+
+function cutOff(socket: string, cause: unknown): Fault {
+  return new Fault('api.cut-off', 'the server ended before its answer was complete', {
     where: socket,
     remedy: 'see its log; the command can be run again',
+    cause,
   });
 }

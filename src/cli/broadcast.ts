@@ -1,7 +1,7 @@
 /** `undisclosed broadcast create|prepare|approve|release|status|prove`. */
 
-import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { createWriteStream, existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { canonicalJson } from '../base/canonical-json.ts';
@@ -12,12 +12,13 @@ import type { BroadcastSettings } from '../broadcast/broadcast.ts';
 import type { CreateReport } from '../broadcast/create.ts';
 import { readNotice } from '../broadcast/notice.ts';
 import type { PrepareReport } from '../broadcast/prepare.ts';
-import type { ReleaseEnd, ReleaseProgress } from '../broadcast/release.ts';
+import type { ReleaseEnd } from '../broadcast/release.ts';
+import type { ReleaseProgress } from '../broadcast/release-progress.ts';
 import { DEFAULT_RING_RULES } from '../broadcast/rings.ts';
 import { parseRoute } from '../broadcast/route.ts';
 import { toConfig } from '../config.ts';
 import { signAs } from '../operators/operator-key.ts';
-import { call, callJson, callStream, faultOf, loadOperatorKey } from './api-client.ts';
+import { call, callJson, callStream, faultOf, fileFault, loadOperatorKey } from './api-client.ts';
 import {
   type CommandIo,
   type ExitStatus,
@@ -93,9 +94,12 @@ function numbers(
   option: string,
 ): readonly number[] {
   if (text === null) return fallback;
-  const list = text.split(',').map(Number);
+  const list = text.split(',').map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
   if (list.some((value) => !(value >= 0) || !Number.isFinite(value)))
-    throw new Fault('cli.usage', `${option} is a list of numbers such as 10,100`);
+    throw new Fault('cli.usage', 'this is no list of numbers', {
+      where: option,
+      remedy: 'write such as 10,100',
+    });
   return list;
 }
 
@@ -274,7 +278,9 @@ async function release(io: CommandIo, options: Options, socket: string): Promise
     path: where,
     key,
   });
-  const files = await readNoticeFolder(known.notice.folder).catch(() => null);
+  // The stored notice is what is sent; a folder that is still there has to be the same.
+  const { folder } = known.notice;
+  const files = existsSync(folder) ? await readNoticeFolder(folder) : null;
   const reason = options.text('reason');
   const end = await callStream<ReleaseEnd & { progress: ReleaseProgress }>(
     socket,
@@ -359,8 +365,13 @@ async function prove(io: CommandIo, options: Options, socket: string): Promise<E
     for await (const chunk of answer) text += String(chunk);
     throw faultOf(JSON.parse(text));
   }
-  await pipeline(answer, createWriteStream(`${out}.next`));
-  await rename(`${out}.next`, out);
+  try {
+    await pipeline(answer, createWriteStream(`${out}.next`));
+    await rename(`${out}.next`, out);
+  } catch (cause) {
+    await rm(`${out}.next`, { force: true });
+    throw fileFault(out, cause);
+  }
   if (options.flag('json')) io.stdout(`${JSON.stringify({ proof: out })}\n`);
   else io.stdout(`The proof is in ${out}. Check it: undisclosed ledger verify ${out}\n`);
   return 0;

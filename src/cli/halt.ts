@@ -23,6 +23,9 @@ sender of this data directory obeys, and is entered in the ledger later. Two peo
   --help          this text
 `;
 
+/** Longer than a halt takes (250 ms), shorter than anybody waits. */
+const ANSWER_MS_MAX = 1000;
+
 function scopeOf(options: Options): { scope: HaltScope; broadcast: string | null } {
   const id = options.positionals[0] ?? null;
   const scope = options.text('scope') ?? (id === null ? 'bulk' : 'broadcast');
@@ -54,6 +57,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
       method: 'POST',
       path: '/v1/halt',
       key,
+      timeoutMs: ANSWER_MS_MAX,
       body: { scope, reason, ...(broadcast === null ? {} : { broadcast }) },
     });
     if (json) io.stdout(`${JSON.stringify(report)}\n`);
@@ -63,7 +67,9 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
       );
     return 0;
   } catch (error) {
-    if (!(error instanceof Fault) || error.code !== 'api.unreachable') throw error;
+    // A server that is gone, that hangs on its database, or that cannot ask it who we are.
+    if (!(error instanceof Fault) || !/^(?:api\.unreachable|database\.)/.test(error.code))
+      throw error;
     const halt = newId('h');
     const entry = {
       halt,
@@ -73,7 +79,15 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
       operator: as ?? 'halt-file',
       reason,
     };
-    await writeFile(haltFile(dataDir), `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+    await writeFile(haltFile(dataDir), `${JSON.stringify(entry)}\n`, { mode: 0o600 }).catch(
+      (cause: unknown) => {
+        throw new Fault('halt.no-place', 'nothing is halted: the halt file cannot be written', {
+          where: dataDir,
+          remedy: 'name the data directory of the server with UNDISCLOSED_DATA, or its socket',
+          cause,
+        });
+      },
+    );
     if (json) io.stdout(`${JSON.stringify({ halt, recorded: false, file: haltFile(dataDir) })}\n`);
     else
       io.stdout(

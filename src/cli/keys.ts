@@ -7,7 +7,7 @@ import { Fault } from '../base/errors.ts';
 import { toConfig } from '../config.ts';
 import { restoreKeyring } from '../keys/backup.ts';
 import { writeKeyring } from '../keys/keyring.ts';
-import { callJson, loadOperatorKey } from './api-client.ts';
+import { callJson, fileFault, loadOperatorKey } from './api-client.ts';
 import { type CommandIo, type ExitStatus, type Options, readOptions, wanted } from './command.ts';
 
 const HELP = `Usage: undisclosed keys backup FILE --as OPERATOR
@@ -32,6 +32,7 @@ function passphrase(io: CommandIo): string {
       'the passphrase is missing or has fewer than 12 characters',
       {
         where: 'environment variable UNDISCLOSED_PASSPHRASE',
+        remedy: 'set it for this command alone',
       },
     );
   return value;
@@ -46,7 +47,9 @@ async function backup(io: CommandIo, options: Options): Promise<ExitStatus> {
     key,
     body: { passphrase: passphrase(io) },
   });
-  await writeFile(file, answer.backup, { mode: 0o600, flag: 'wx' });
+  await writeFile(file, answer.backup, { mode: 0o600, flag: 'wx' }).catch((cause: unknown) => {
+    throw fileFault(file, cause);
+  });
   io.stdout(`The keyring is backed up in ${file}. Try it: undisclosed keys restore ${file}\n`);
   return 0;
 }
@@ -59,8 +62,8 @@ async function restore(io: CommandIo, options: Options): Promise<ExitStatus> {
       where: keyring.kind === 'file' ? keyring.path : 'keyring command',
       remedy: 'it is not overwritten: name another place with UNDISCLOSED_KEYRING',
     });
-  const text = await readFile(file, 'utf8').catch((cause) => {
-    throw new Fault('cli.unreadable', 'the file cannot be read', { where: file, cause });
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw fileFault(file, cause);
   });
   await writeKeyring(keyring.path, restoreKeyring(text, passphrase(io)));
   io.stdout(`The keyring is restored to ${keyring.path}.\n`);

@@ -3,6 +3,7 @@
 import { createSecretKey } from 'node:crypto';
 import { resolve } from 'node:path';
 import { Fault } from '../base/errors.ts';
+import { checkMessages } from '../broadcast/check-messages.ts';
 import { compileNotice } from '../broadcast/compile.ts';
 import { readNotice } from '../broadcast/notice.ts';
 import { type CommandIo, type ExitStatus, readOptions, wanted } from './command.ts';
@@ -27,7 +28,9 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   if (deed !== 'check')
     throw new Fault('cli.usage', 'say check', { remedy: 'undisclosed notice check DIR' });
   const folder = resolve(wanted(dir, 'the folder'));
-  const notice = readNotice(await readNoticeFolder(folder));
+  const files = await readNoticeFolder(folder);
+  const notice = readNotice(files);
+  checkMessages(notice, files);
   const compiled = compileNotice(notice, {
     broadcast: 'check',
     messageIdDomain: 'check.invalid',

@@ -1,8 +1,9 @@
 /** `undisclosed serve`: the one process that holds the database's credentials and the keys. */
 
 import { startApp } from '../app.ts';
-import { toConfig } from '../config.ts';
+import { type Config, toConfig } from '../config.ts';
 import { startApi } from '../web/api.ts';
+import { claimDataDirectory, refuseSecondServer } from '../web/claim.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
 
 const HELP = `Usage: undisclosed serve
@@ -35,6 +36,22 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   });
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
+  await refuseSecondServer(config.socket);
+  const release = await claimDataDirectory(config.dataDir);
+  try {
+    await serveUntil(stopped, stop, config, io);
+  } finally {
+    await release();
+  }
+  return 0;
+}
+
+async function serveUntil(
+  stopped: Promise<void>,
+  stop: () => void,
+  config: Config,
+  io: CommandIo,
+): Promise<void> {
   const app = await startApp({ config, env: io.env, log: (line) => io.stderr(`${line}\n`) });
   try {
     const api = await startApi(app, stop);
@@ -46,5 +63,4 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   } finally {
     await app.close();
   }
-  return 0;
 }

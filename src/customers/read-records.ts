@@ -29,13 +29,15 @@ export const LINE_BYTES_MAX: number = 1 << 20;
 async function* decoded(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let line = 1;
+  let begun: Uint8Array = new Uint8Array();
   for await (const chunk of bytes) {
     let text: string;
     try {
       text = decoder.decode(chunk, { stream: true });
     } catch (cause) {
-      throw notUtf8(chunk, file, line, cause);
+      throw notUtf8(Buffer.concat([begun, chunk]), file, line, cause);
     }
+    begun = begunCharacter(chunk.length < 3 ? Buffer.concat([begun, chunk]) : chunk);
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) line++;
     yield text;
   }
@@ -46,14 +48,25 @@ async function* decoded(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGe
   }
 }
 
-function notUtf8(chunk: Uint8Array, file: string, firstLine: number, cause: unknown): Fault {
+/** The bytes of a character that the chunk begins and the next one ends (RFC 3629 section 3). */
+function begunCharacter(chunk: Uint8Array): Uint8Array {
+  for (let back = 1; back <= Math.min(3, chunk.length); back++) {
+    const byte = chunk[chunk.length - back] ?? 0;
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue;
+    const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return length > back ? chunk.subarray(chunk.length - back) : new Uint8Array();
+  }
+  return new Uint8Array();
+}
+
+function notUtf8(bytes: Uint8Array, file: string, firstLine: number, cause: unknown): Fault {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let line = firstLine;
-  let start = 0;
   try {
-    for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, start)) {
-      // The first piece may begin inside a character of the chunk before: a lenient start.
-      if (start > 0) decoder.decode(chunk.subarray(start, at));
+    let start = 0;
+    for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
+      decoder.decode(bytes.subarray(start, at));
       start = at + 1;
       line++;
     }
@@ -92,11 +105,34 @@ function tooLong(file: string, line: number): Fault {
   });
 }
 
-function missingColumn(name: string, there: readonly string[], file: string): Fault {
+function missingColumn(name: string, there: readonly string[], where: string): Fault {
+  const some = there.slice(0, 20).map((column) => `"${column}"`);
+  if (there.length > some.length) some.push(`and ${there.length - some.length} more`);
   return new Fault('customers.no-such-column', `there is no column "${name}"`, {
-    where: `${file} line 1`,
-    remedy: `the file has ${there.map((column) => `"${column}"`).join(', ')}; name yours with --column-id, --column-email, --column-language`,
+    where,
+    remedy: `the file has ${some.join(', ')}; name yours with --column-id, --column-email, --column-language, --column-kind`,
   });
+}
+
+/** Columns that have to be there: the key, the address, and whatever was named other than by default. */
+function requiredColumns(columns: ColumnNames): readonly string[] {
+  const { key, address, language, kind } = columns;
+  const named = [language, kind].filter(
+    (name) => name !== DEFAULT_COLUMNS.language && name !== DEFAULT_COLUMNS.kind,
+  );
+  return [key, address, ...named];
+}
+
+function checkHead(names: readonly string[], columns: ColumnNames, file: string): void {
+  const where = `${file} line 1`;
+  for (const wanted of requiredColumns(columns))
+    if (!names.includes(wanted)) throw missingColumn(wanted, names, where);
+  const twice = names.find((name, i) => name !== '' && names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new Fault('customers.column-twice', `the column "${twice}" stands there twice`, {
+      where,
+      remedy: 'it cannot be known which one is meant: rename or remove one',
+    });
 }
 
 /** Comma, semicolon or tab: whichever the first line has most of. */
@@ -105,23 +141,79 @@ function delimiterOf(firstLine: string): string {
   return [',', ';', '\t'][counts.indexOf(Math.max(...counts))] ?? ',';
 }
 
-function csvFault(cause: unknown, file: string): unknown {
-  const error = cause as { code?: string; lines?: number; message?: string };
-  if (typeof error.code !== 'string' || !error.code.startsWith('CSV_')) return cause;
-  const columns = error.code.includes('INCONSISTENT');
-  return new Fault(
-    'customers.malformed-csv',
-    columns
-      ? 'the row has another number of cells than the first line'
-      : 'the row is not CSV: check its quotes',
-    {
-      where: `${file} line ${error.lines ?? '?'}`,
-      remedy: columns
-        ? 'a missing or extra cell shifts all that follow: mend the row'
-        : 'mend the row; quotes inside a quoted cell are doubled',
-      cause: error.code,
-    },
-  );
+/** @param line where the record begins that could not be read. */
+function csvFault(cause: unknown, file: string, line: number): unknown {
+  const { code } = cause as { code?: string };
+  if (typeof code !== 'string' || !code.startsWith('CSV_')) return cause;
+  if (code === 'CSV_MAX_RECORD_SIZE')
+    return new Fault('customers.line-too-long', 'the row is longer than 1 MiB', {
+      where: `${file} line ${line}`,
+      remedy: 'a quote that is not closed takes in all that follows: check the quotes of this row',
+    });
+  return new Fault('customers.malformed-csv', 'the row is not CSV: check its quotes', {
+    where: `${file} line ${line}`,
+    remedy: 'quotes stand around the whole cell, are closed, and are doubled inside it',
+    cause: code,
+  });
+}
+
+function cellsFault(cells: number, columns: number, where: string): Fault {
+  const are = `${cells} ${cells === 1 ? 'cell' : 'cells'}`;
+  return new Fault('customers.malformed-csv', `the row has ${are} and the first line ${columns}`, {
+    where,
+    remedy: 'a missing or extra cell shifts all that follow: mend the row',
+  });
+}
+
+function valuesOf(
+  names: readonly string[],
+  record: readonly string[],
+  where: () => string,
+): Record<string, string> {
+  if (record.length !== names.length) throw cellsFault(record.length, names.length, where());
+  const values: Record<string, string> = {};
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    const cell = record[i] as string;
+    if (name !== '') values[name] = cell;
+    else if (cell.trim() !== '')
+      throw new Fault(
+        'customers.malformed-csv',
+        `cell ${i + 1} stands in a column without a name`,
+        {
+          where: where(),
+          remedy: 'name the column in the first line, or mend the row if its cells are shifted',
+        },
+      );
+  }
+  return values;
+}
+
+interface Row {
+  /** Where it begins. */
+  readonly line: number;
+  readonly cells: readonly string[];
+}
+
+/** Lines as an editor counts them: csv-parse takes CR LF inside quotes for two, and says where a row ends only. */
+class LineCounter {
+  /** The last line of the last row that was read. */
+  last = 0;
+  #tooMany = 0;
+
+  row(cells: readonly string[], parserLines: number): Row {
+    let breaks = 0;
+    let pairs = 0;
+    for (const cell of cells) {
+      if (!/[\r\n]/.test(cell)) continue;
+      breaks += cell.split(/[\r\n]/).length - 1;
+      pairs += cell.split('\r\n').length - 1;
+    }
+    const line = parserLines - this.#tooMany - breaks;
+    this.#tooMany += pairs;
+    this.last = parserLines - this.#tooMany;
+    return { line, cells };
+  }
 }
 
 async function* csvRecords(
@@ -136,32 +228,31 @@ async function* csvRecords(
     if (next.done === true) break;
     head += next.value;
   }
+  const lines = new LineCounter();
   const parser = parse({
     delimiter: delimiterOf(head.slice(0, head.indexOf('\n') + 1 || undefined)),
     bom: true,
-    info: true,
     skip_empty_lines: true,
+    relax_column_count: true,
+    max_record_size: LINE_BYTES_MAX,
+    // Counted inside the parser: when it fails, rows that it has read already are not handed out any more.
+    on_record: (cells: string[], context) => lines.row(cells, context.lines),
   });
   const fed = feed(parser, head, iterator);
   let names: readonly string[] | null = null;
   try {
-    for await (const { record, info } of parser as AsyncIterable<{
-      record: string[];
-      info: { lines: number };
-    }>) {
+    for await (const { line, cells } of parser as AsyncIterable<Row>) {
       if (names === null) {
-        names = record.map((name) => name.trim());
-        for (const wanted of [columns.key, columns.address])
-          if (!names.includes(wanted)) throw missingColumn(wanted, names, file);
+        names = cells.map((name) => name.trim());
+        checkHead(names, columns, file);
         continue;
       }
-      const values: Record<string, string> = {};
-      for (let i = 0; i < names.length; i++) values[names[i] as string] = record[i] as string;
-      yield { line: info.lines, values };
+      yield { line, values: valuesOf(names, cells, () => `${file} line ${line}`) };
     }
   } catch (cause) {
+    parser.destroy();
     const failed = await fed;
-    throw failed ?? csvFault(cause, file);
+    throw failed ?? csvFault(cause, file, lines.last + 1);
   }
   const failed = await fed;
   if (failed !== null) throw failed;
@@ -193,20 +284,25 @@ async function feed(
   }
 }
 
-async function* jsonRecords(texts: AsyncIterable<string>, file: string): AsyncGenerator<RawRecord> {
+async function* jsonRecords(
+  texts: AsyncIterable<string>,
+  file: string,
+  columns: ColumnNames,
+): AsyncGenerator<RawRecord> {
   let line = 0;
   let rest = '';
+  let first = true;
   const read = (text: string): RawRecord | null => {
     line++;
     if (text.trim() === '') return null;
     let value: unknown;
     try {
       value = JSON.parse(text);
-    } catch (cause) {
+    } catch {
+      // No cause: V8 quotes the line in its message.
       throw new Fault('customers.malformed-json', 'the line is not JSON', {
         where: `${file} line ${line}`,
         remedy: 'one JSON object on each line',
-        cause,
       });
     }
     if (value === null || typeof value !== 'object' || Array.isArray(value))
@@ -218,6 +314,10 @@ async function* jsonRecords(texts: AsyncIterable<string>, file: string): AsyncGe
     for (const [name, cell] of Object.entries(value))
       if (cell !== null && cell !== undefined)
         values[name] = typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+    for (const wanted of first ? [columns.key, columns.address] : [])
+      if (!Object.hasOwn(value, wanted))
+        throw missingColumn(wanted, Object.keys(value), `${file} line ${line}`);
+    first = false;
     return { line, values };
   };
   for await (const text of texts) {
@@ -243,5 +343,5 @@ export function readRecords(
   columns: ColumnNames,
 ): AsyncGenerator<RawRecord> {
   const texts = bounded(decoded(bytes, file), file);
-  return format === 'csv' ? csvRecords(texts, file, columns) : jsonRecords(texts, file);
+  return format === 'csv' ? csvRecords(texts, file, columns) : jsonRecords(texts, file, columns);
 }

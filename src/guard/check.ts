@@ -34,7 +34,7 @@ export interface GuardOptions {
   readonly db: Database;
   readonly settings: (identity: Identity) => JudgeSettings;
   /** Whether the gates stand still: a halt of everything is in force. */
-  readonly halted: () => boolean;
+  readonly halted: (identity: Identity) => boolean;
 }
 
 export interface Guard {
@@ -118,8 +118,8 @@ class VerdictBook {
   }
 }
 
-function deferred(judgement: Judgement): Judgement {
-  return { ...judgement, verdict: { kind: 'defer', reasons: ['guard-fault'] } };
+function deferred(judgement: Judgement, reason: 'halted' | 'ledger-unavailable'): Judgement {
+  return { ...judgement, verdict: { kind: 'defer', reasons: [reason] } };
 }
 
 export function createGuard(options: GuardOptions): Guard {
@@ -129,7 +129,7 @@ export function createGuard(options: GuardOptions): Guard {
     identity: Identity,
     judged: () => Judgement,
   ): Promise<Decision> => {
-    const judgement = options.halted() ? deferred(judged()) : judged();
+    const judgement = options.halted(identity) ? deferred(judged(), 'halted') : judged();
     const { verdict, readers, disclosures } = judgement;
     const row: VerdictRow = {
       id: newId('v'),
@@ -142,7 +142,7 @@ export function createGuard(options: GuardOptions): Guard {
       disclosures,
     };
     const recorded = await book.enter(row);
-    return { ...(recorded ? judgement : deferred(judgement)), entry: row.id };
+    return { ...(recorded ? judgement : deferred(judgement, 'ledger-unavailable')), entry: row.id };
   };
   return {
     road: (gate) => ({

@@ -41,8 +41,23 @@ const readings = new WeakMap<ListField, AddressListReading>();
 export function readAddressList(field: ListField): AddressListReading {
   const known = readings.get(field);
   if (known !== undefined) return known;
-  const reading = PLAIN.test(field.value) ? readPlain(field.value) : readList(field);
+  const reading = PLAIN.test(field.value) ? readPlain(field.value) : readKept(field);
   readings.set(field, reading);
+  return reading;
+}
+
+/** The From and Reply-To of one broadcast are the same in every message. */
+const VALUES_KEPT_MAX = 64;
+const VALUE_LENGTH_MAX = 400;
+const keptReadings = new Map<string, { decoded: string; reading: AddressListReading }>();
+
+function readKept(field: ListField): AddressListReading {
+  const kept = keptReadings.get(field.value);
+  if (kept !== undefined && kept.decoded === field.decoded) return kept.reading;
+  const reading = readList(field);
+  if (keptReadings.size >= VALUES_KEPT_MAX) keptReadings.clear();
+  if (field.value.length <= VALUE_LENGTH_MAX)
+    keptReadings.set(field.value, { decoded: field.decoded, reading });
   return reading;
 }
 

@@ -77,6 +77,19 @@ export function parseAddress(text: string): AddressReading {
  * the local part, an underscore in the domain, a dot at its end. For comparison only.
  */
 export function canonicalAddress(text: string): string | null {
+  const before = canonicalForms.get(text);
+  if (before !== undefined) return before;
+  const canonical = readCanonical(text);
+  if (canonicalForms.size >= FORMS_KEPT_MAX) canonicalForms.clear();
+  if (text.length <= ADDRESS_OCTETS_MAX) canonicalForms.set(text, canonical);
+  return canonical;
+}
+
+/** One message asks for the form of its few addresses some twenty times: a quarter of the time of its inspection. */
+const FORMS_KEPT_MAX = 256;
+const canonicalForms = new Map<string, string | null>();
+
+function readCanonical(text: string): string | null {
   const reading = parseAddress(text);
   if (reading.kind === 'address') {
     const { localPart, domain } = reading.address;
@@ -99,7 +112,11 @@ export function deliveryForm(address: Address): DeliveryForm {
 
 function readPlain(text: string): AddressReading {
   const at = text.indexOf('@');
-  return checked({ localPart: text.slice(0, at), domain: text.slice(at + 1), text });
+  const address = { localPart: text.slice(0, at), domain: text.slice(at + 1), text };
+  // PLAIN has seen to everything but lengths and A-labels, and nothing short has a long label.
+  const isShort = at <= LOCAL_PART_OCTETS_MAX && address.domain.length <= LABEL_OCTETS_MAX;
+  if (isShort && !/xn--/i.test(address.domain)) return { kind: 'address', address };
+  return checked(address);
 }
 
 function readDotAtom(text: string): AddressReading {

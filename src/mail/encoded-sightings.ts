@@ -26,6 +26,8 @@ function sextets(): Uint8Array {
 export function findEncodedAddresses(text: string): readonly Sighting[] {
   let found: Sighting[] | null = null;
   let start = 0;
+  // Where the next 40, an @ in hexadecimal, stands: looked for once, not once per token.
+  let hexAt = text.indexOf('40');
   while (start + TOKEN_LENGTH_MIN <= text.length) {
     // Looks first at what would be the last character of the shortest token, so short words are leapt over.
     let last = start + TOKEN_LENGTH_MIN - 1;
@@ -36,7 +38,10 @@ export function findEncodedAddresses(text: string): readonly Sighting[] {
     }
     let end = start + TOKEN_LENGTH_MIN;
     while (end < text.length && sextetAt(text, end) !== NO_SEXTET) end++;
-    const sightings = readToken(text, start, end);
+    if (hexAt !== -1 && hexAt < start) hexAt = text.indexOf('40', start);
+    const hasHex = hexAt !== -1 && hexAt < end;
+    const base64 = readBase64Token(text, start, end);
+    const sightings = (hasHex ? readHexToken(text, start, end, base64) : base64) ?? NONE;
     if (sightings.length > 0) found = found === null ? [...sightings] : found.concat(sightings);
     start = end + 1;
   }
@@ -46,10 +51,6 @@ export function findEncodedAddresses(text: string): readonly Sighting[] {
 function sextetAt(text: string, index: number): number {
   const code = text.charCodeAt(index);
   return code < 128 ? (SEXTET[code] ?? NO_SEXTET) : NO_SEXTET;
-}
-
-function readToken(text: string, start: number, end: number): readonly Sighting[] {
-  return readHexToken(text, start, end, readBase64Token(text, start, end)) ?? NONE;
 }
 
 function readBase64Token(text: string, start: number, end: number): Sighting[] | null {

@@ -32,14 +32,20 @@ export function duplicateAddresses(tx: Transaction, limit: number): Promise<Dupl
   );
 }
 
-/** Leaves only the named record of its address. */
-export async function keepOnlyRecord(tx: Transaction, recordIndex: Buffer): Promise<void> {
+/** Leaves only the named record of its address; false, and nothing is left out, when it is not among the selected. */
+export async function keepOnlyRecord(tx: Transaction, recordIndex: Buffer): Promise<boolean> {
+  const found = await tx.query(
+    `SELECT 1 FROM freeze_row f JOIN customer c ON c.id = f.customer_id WHERE c.record_index = $1`,
+    [recordIndex],
+  );
+  if (found.length === 0) return false;
   await tx.query(
     `DELETE FROM freeze_row f USING customer c, customer chosen
       WHERE f.customer_id = c.id AND chosen.record_index = $1
         AND c.address_index = chosen.address_index AND c.id <> chosen.id`,
     [recordIndex],
   );
+  return true;
 }
 
 export interface RingRule {

@@ -142,3 +142,13 @@ export async function findApproval(db: Queryable, id: string): Promise<ApprovalR
   );
   return rows[0] ?? null;
 }
+
+/** When the broadcast was first released; set by the first call. */
+export async function markReleased(tx: Transaction, id: string): Promise<Date> {
+  const rows = await tx.query<{ released_at: Date }>(
+    `UPDATE broadcast SET released_at = coalesce(released_at, now()) WHERE id = $1
+     RETURNING released_at`,
+    [id],
+  );
+  return rows[0]?.released_at ?? new Date();
+}

@@ -34,7 +34,10 @@ export async function cutChunks(tx: Transaction, id: string, block: number): Pro
   return rows[0]?.n ?? 0;
 }
 
-/** The next chunk of a ring that may start now; claimed with a new epoch, committed before its first message. */
+/**
+ * The next chunk that may start now, of this ring or one before it (tried again); claimed with a new epoch, committed
+ * before its first message.
+ */
 export async function claimChunk(
   db: Queryable,
   id: string,
@@ -44,7 +47,7 @@ export async function claimChunk(
   const rows = await db.query<ChunkRow>(
     `UPDATE chunk SET state = 'claimed', owner = $3, epoch = epoch + 1
       WHERE broadcast_id = $1 AND chunk = (
-        SELECT chunk FROM chunk WHERE broadcast_id = $1 AND ring = $2 AND state = 'waiting'
+        SELECT chunk FROM chunk WHERE broadcast_id = $1 AND ring <= $2 AND state = 'waiting'
            AND (not_before IS NULL OR not_before <= now())
          ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED)
      RETURNING ${CHUNK}`,
@@ -70,6 +73,14 @@ export async function finishChunks(
     "UPDATE chunk SET state = 'done' WHERE broadcast_id = $1 AND chunk = ANY ($2::int[])",
     [id, chunks],
   );
+}
+
+export async function isDone(db: Queryable, id: string, chunk: number): Promise<boolean> {
+  const rows = await db.query(
+    "SELECT 1 FROM chunk WHERE broadcast_id = $1 AND chunk = $2 AND state = 'done'",
+    [id, chunk],
+  );
+  return rows.length > 0;
 }
 
 /** A list of positions to be tried (again) later. */
@@ -102,23 +113,42 @@ export async function addListChunk(
   );
 }
 
+/** Chunks that this sender claimed and knows nothing of (the answer to its claim was lost) wait again. */
+export async function returnChunks(
+  db: Queryable,
+  id: string,
+  owner: string,
+  known: readonly number[],
+): Promise<void> {
+  await db.query(
+    `UPDATE chunk SET state = 'waiting' WHERE broadcast_id = $1 AND state = 'claimed' AND owner = $2
+        AND chunk <> ALL ($3::int[])`,
+    [id, owner, known],
+  );
+}
+
 export interface OpenChunks {
   readonly waiting: number;
+  /** Of the waiting ones, those that may start now. */
+  readonly due: number;
   readonly claimed: number;
   /** Milliseconds until the earliest waiting chunk may start; null when none waits. */
   readonly next_ms: number | null;
 }
 
+/** What is open of this ring and those before it. */
 export async function openChunks(db: Queryable, id: string, ring: number): Promise<OpenChunks> {
   const rows = await db.query<OpenChunks>(
     `SELECT count(*) FILTER (WHERE state = 'waiting')::int AS waiting,
+            count(*) FILTER (WHERE state = 'waiting'
+               AND (not_before IS NULL OR not_before <= now()))::int AS due,
             count(*) FILTER (WHERE state = 'claimed')::int AS claimed,
             (min(extract(epoch FROM coalesce(not_before, now()) - now()))
               FILTER (WHERE state = 'waiting') * 1000)::float8 AS next_ms
-       FROM chunk WHERE broadcast_id = $1 AND ring = $2`,
+       FROM chunk WHERE broadcast_id = $1 AND ring <= $2 AND state <> 'done'`,
     [id, ring],
   );
-  return rows[0] ?? { waiting: 0, claimed: 0, next_ms: null };
+  return rows[0] ?? { waiting: 0, due: 0, claimed: 0, next_ms: null };
 }
 
 export interface LeftOutRow {

@@ -73,15 +73,17 @@ export interface HaltRow {
   readonly resume_by: readonly string[];
 }
 
+/** False when this halt is there already. */
 export async function insertHalt(
   tx: Queryable,
   row: Pick<HaltRow, 'id' | 'scope' | 'broadcast_id' | 'by' | 'reason'>,
-): Promise<void> {
-  await tx.query(
+): Promise<boolean> {
+  const rows = await tx.query(
     `INSERT INTO halt (id, scope, broadcast_id, by, reason) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT DO NOTHING RETURNING id`,
     [row.id, row.scope, row.broadcast_id, row.by, row.reason],
   );
+  return rows.length > 0;
 }
 
 export function listHalts(db: Queryable): Promise<HaltRow[]> {

@@ -1,8 +1,7 @@
 /** The API on the Unix socket: every deed of the command line, with the operator's own signature. */
 
 import { createHash } from 'node:crypto';
-import { chmod, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { chmod, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
@@ -12,6 +11,7 @@ import { broadcastRoutes } from './api/broadcasts.ts';
 import { customerRoutes } from './api/customers.ts';
 import { keyRoutes } from './api/keys.ts';
 import { operatorRoutes } from './api/operators.ts';
+import { refuseSecondServer } from './claim.ts';
 import { faultBody } from './stream.ts';
 
 declare module 'fastify' {
@@ -86,7 +86,8 @@ export function signedStream(request: FastifyRequest): {
   const hash = createHash('sha256');
   const payload = request.body as Readable;
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of payload) {
+    // Ending early must not destroy the request: the answer says why and goes by the same socket.
+    for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
       hash.update(chunk as Buffer);
       yield chunk as Buffer;
     }
@@ -102,21 +103,21 @@ export function signedStream(request: FastifyRequest): {
   };
 }
 
-/** Removes a socket file that no process listens on; refuses to take over a living one. */
-async function freeSocket(path: string): Promise<void> {
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(true);
+/** Listens on a socket that only this user may open; a socket file that no process listens on is replaced. */
+async function listenOn(server: FastifyInstance, socket: string): Promise<void> {
+  await refuseSecondServer(socket);
+  try {
+    await rm(socket, { force: true });
+    await server.listen({ path: socket });
+    await chmod(socket, 0o600);
+  } catch (cause) {
+    const { code } = cause as { code?: string };
+    throw new Fault('api.unusable-socket', `the API cannot listen here (${code})`, {
+      where: socket,
+      remedy: 'name a place in a folder that is there and can be written: UNDISCLOSED_SOCKET',
+      cause,
     });
-    probe.on('error', () => resolve(false));
-  });
-  if (alive)
-    throw new Fault('api.in-use', 'another server listens here', {
-      where: path,
-      remedy: 'stop it (undisclosed stop), or name another UNDISCLOSED_SOCKET',
-    });
-  await unlink(path).catch(() => {});
+  }
 }
 
 /** Starts the API. Throws Fault `api.in-use`, `api.unusable-socket`. */
@@ -145,9 +146,6 @@ export async function startApi(app: App, stop: () => void): Promise<Api> {
   customerRoutes(server, app, signedStream);
   broadcastRoutes(server, app);
   keyRoutes(server, app);
-  const { socket } = app.config;
-  await freeSocket(socket);
-  await server.listen({ path: socket });
-  await chmod(socket, 0o600);
+  await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -110,8 +111,16 @@ function copyCheckout(name: string, mode: number): string {
   return target;
 }
 
+/** Another user may not be able to enter the folder of our own Node: theirs stands beside the checkout. */
+function nodeOf(user: { uid?: number }): string {
+  if (user.uid === undefined) return process.execPath;
+  const copy = path.join(folder, 'node');
+  if (!existsSync(copy)) copyFileSync(process.execPath, copy);
+  return copy;
+}
+
 function runStarter(checkout: string, dataDir: string, user: { uid?: number; gid?: number }): Said {
-  const result = spawnSync(process.execPath, [path.join(checkout, 'start.ts'), dataDir, STATE], {
+  const result = spawnSync(nodeOf(user), [path.join(checkout, 'start.ts'), dataDir, STATE], {
     ...user,
     cwd: '/',
     encoding: 'utf8',

@@ -14,7 +14,7 @@ import { HaltSwitch } from '../../src/broadcast/halt.ts';
 import { lookBeforeWrite } from '../../src/broadcast/last-look.ts';
 import type { NoticeFiles } from '../../src/broadcast/notice.ts';
 import { prepareBroadcast } from '../../src/broadcast/prepare.ts';
-import type { ReleaseEnvironment } from '../../src/broadcast/release.ts';
+import type { ReleaseEnvironment } from '../../src/broadcast/release-start.ts';
 import { DEFAULT_RING_RULES } from '../../src/broadcast/rings.ts';
 import { parseRoute } from '../../src/broadcast/route.ts';
 import { importCustomers } from '../../src/customers/import.ts';

@@ -14,16 +14,24 @@ export interface SendPoolOptions {
   readonly route: Route;
   readonly allowed: Allowed;
   readonly look: typeof lookBeforeWrite;
-  readonly intents: IntentLog;
+  /** Makes a connection; tests put a faulty client in its place. */
+  readonly connect?: Connect | undefined;
+  readonly intents: Pick<IntentLog, 'intend' | 'abandon' | 'flush'>;
   /** Whether content may be handed over at this very moment: permit, halt, coverage. */
   mayWrite(): boolean;
+  /** How many messages could be taken now. */
+  waiting(): number;
   next(): Outgoing | null;
   settled(message: Outgoing, result: SendResult): void;
   /** The last look found something: nothing more is handed over. */
   stopped(message: Outgoing, result: LookResult & { kind: 'stop' }): void;
+  /** A connection is ready for messages. */
+  reachable(): void;
   /** The route cannot be used now; it is tried again by itself. */
   unreachable(fault: Fault): void;
 }
+
+export type Connect = (id: number, owner: ConnectionOwner) => SendConnection;
 
 interface Ready {
   readonly connection: SendConnection;
@@ -43,6 +51,8 @@ export class SendPool implements ConnectionOwner {
   #flushing = false;
   #nextId = 1;
   #stopping = false;
+  /** The last connection to end did so without an answer to any content: one is tried before the others. */
+  #suspect = false;
   #reconnectMs = RECONNECT_MS_MIN;
   #reconnectAt = 0;
   readonly #clock: NodeJS.Timeout;
@@ -64,19 +74,26 @@ export class SendPool implements ConnectionOwner {
   /** New messages may be there: idle connections take them, missing connections are opened. */
   kick(): void {
     if (this.#stopping) return;
-    for (const connection of this.#connections) connection.kick();
+    for (const connection of [...this.#connections]) connection.kick();
     if (performance.now() < this.#reconnectAt) return;
-    while (this.#connections.size < this.route.connections)
-      this.#connections.add(new SendConnection(this.#nextId++, this));
+    const most = this.#suspect ? 1 : this.route.connections;
+    const wanted = Math.min(most - this.#connections.size, this.#options.waiting());
+    for (let i = 0; i < wanted; i++) this.#connections.add(this.#connect(this.#nextId++));
   }
 
+  #connect(id: number): SendConnection {
+    return this.#options.connect?.(id, this) ?? new SendConnection(id, this);
+  }
+
+  /** Only a connection that is ready for messages asks. */
   take(): Outgoing | null {
-    return this.#stopping ? null : this.#options.next();
+    if (this.#stopping) return null;
+    this.#options.reachable();
+    return this.#options.next();
   }
 
   /** Collects what became ready in this turn; it is handed over together after one write of the intent log. */
   ready(connection: SendConnection, message: Outgoing, commands: Buffer): void {
-    this.#reconnectMs = RECONNECT_MS_MIN;
     this.#ready.push({ connection, message, commands });
     if (this.#flushing) return;
     this.#flushing = true;
@@ -87,52 +104,67 @@ export class SendPool implements ConnectionOwner {
     this.#flushing = false;
     const ready = this.#ready;
     this.#ready = [];
-    const { allowed, look, intents } = this.#options;
-    const looked: Ready[] = [];
-    for (const item of ready) {
-      if (this.#stopping || !this.#options.mayWrite()) {
-        item.connection.quit();
-        continue;
-      }
-      const result = look(item.message.bytes, item.commands, item.message.leaf, allowed);
-      if (result.kind === 'stop') {
-        this.#stopping = true;
-        item.connection.quit();
-        this.#options.stopped(item.message, result);
-        continue;
-      }
-      intents.intend(item.message.position, item.message.attempt, item.connection.id);
-      looked.push(item);
-    }
+    const looked = ready.filter((item) => this.#look(item));
     if (looked.length === 0) return;
-    const recorded = intents.flush();
+    const recorded = this.#options.intents.flush();
     for (const { connection, message } of looked) {
       // Read again: writing the intents may have taken time, and a halt or a found leak stops the rest of this turn too.
-      if (recorded && !this.#stopping && this.#options.mayWrite()) connection.write(message);
+      if (recorded && this.#mayWrite() && connection.stage() && this.#mayWrite())
+        connection.write(message);
       else {
-        intents.abandon(message.position, message.attempt);
+        this.#options.intents.abandon(message.position, message.attempt);
         connection.quit();
       }
     }
   }
 
+  #mayWrite(): boolean {
+    return !this.#stopping && this.#options.mayWrite();
+  }
+
+  /** Looks at one message and notes the intent; gives it back when it may not go now. */
+  #look({ connection, message, commands }: Ready): boolean {
+    const { allowed, look, intents, stopped } = this.#options;
+    if (!this.#mayWrite()) {
+      connection.quit();
+      return false;
+    }
+    const result = look(message.bytes, commands, message.leaf, allowed);
+    if (result.kind === 'stop') {
+      this.#stopping = true;
+      connection.quit();
+      stopped.call(this.#options, message, result);
+      return false;
+    }
+    intents.intend(message.position, message.attempt, connection.id);
+    return true;
+  }
+
   settled(message: Outgoing, result: SendResult): void {
+    if (result.kind === 'replied') {
+      this.#suspect = false;
+      this.#reconnectMs = RECONNECT_MS_MIN;
+    }
     this.#options.settled(message, result);
   }
 
   closed(connection: SendConnection, fault: Fault | null): void {
     this.#connections.delete(connection);
     this.#ready = this.#ready.filter((item) => item.connection !== connection);
-    if (fault !== null && fault.code === 'route.unreachable') {
-      this.#reconnectAt = performance.now() + this.#reconnectMs;
+    if (fault === null || connection.answered > 0) return;
+    const now = performance.now();
+    this.#suspect = true;
+    // Connections that fail together are one failure of the route.
+    if (now >= this.#reconnectAt) {
+      this.#reconnectAt = now + this.#reconnectMs;
       this.#reconnectMs = Math.min(this.#reconnectMs * 2, RECONNECT_MS_MAX);
-      this.#options.unreachable(fault);
     }
+    this.#options.unreachable(fault);
   }
 
   #tick(): void {
     const now = performance.now();
-    for (const connection of this.#connections) connection.checkTime(now);
+    for (const connection of [...this.#connections]) connection.checkTime(now);
     this.kick();
   }
 
@@ -145,9 +177,7 @@ export class SendPool implements ConnectionOwner {
 
   /** Ends when nothing is in flight or the time is up; what is still without a reply is then unknown. */
   async close(graceMs: number): Promise<void> {
-    this.#stopping = true;
-    for (const connection of [...this.#connections])
-      if (connection.inFlight === null) connection.quit();
+    this.halt();
     const end = performance.now() + graceMs;
     while (this.#connections.size > 0 && performance.now() < end)
       await new Promise((resolve) => setTimeout(resolve, 5));

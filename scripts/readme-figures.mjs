@@ -1,0 +1,79 @@
+/**
+ * Writes the measured figures into README.md, between its marks, from docs/measured.json (`npm run proof`).
+ *
+ *     node scripts/readme-figures.mjs [--check]
+ *
+ * No figure is typed by hand: what was not measured is not in the table. With --check nothing is written, and the
+ * status is 1 when README.md says anything else.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const ROOT = path.dirname(import.meta.dirname);
+const README = process.env.README_FILE ?? path.join(ROOT, 'README.md');
+const MEASURED = process.env.MEASURED_FILE ?? path.join(ROOT, 'docs/measured.json');
+const BEGIN = '<!-- measured:begin -->';
+const END = '<!-- measured:end -->';
+const ROWS_MAX = 40;
+
+const number = (value) =>
+  Number.isInteger(value)
+    ? value.toLocaleString('en-US')
+    : value.toLocaleString('en-US', { maximumSignificantDigits: 3 });
+
+/** `acceptedPerSecond` and `accepted_per_second` as `accepted per second`. */
+const words = (name) =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .replace(/[_.-]+/g, ' ')
+    .toLowerCase();
+
+/** The figures of one measurement as `name: value`, nested ones with their path. */
+function figures(result, before = '') {
+  return Object.entries(result).flatMap(([name, value]) => {
+    const label = before === '' ? words(name) : `${before}, ${words(name)}`;
+    if (typeof value === 'number') return [[label, number(value)]];
+    if (typeof value === 'string') return [[label, value.replaceAll('|', '\\|')]];
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return [];
+    return figures(value, label);
+  });
+}
+
+/** Named in the file itself (`readme`: [{ label, value }]), or every figure at the top of a measurement. */
+function rows({ results, readme }) {
+  if (Array.isArray(readme)) return readme.map(({ label, value }) => [label, String(value)]);
+  return Object.entries(results).flatMap(([name, result]) => {
+    const all = figures(result).map(([label, value]) => `${label} **${value}**`);
+    return all.length === 0 ? [] : [[words(name), all.slice(0, 6).join('; ')]];
+  });
+}
+
+function table() {
+  if (!existsSync(MEASURED))
+    return 'Not measured yet for this version: `npm run proof` measures, and writes `docs/measured.json`.\n';
+  const measured = JSON.parse(readFileSync(MEASURED, 'utf8'));
+  const lines = rows(measured)
+    .slice(0, ROWS_MAX)
+    .map(([label, value]) => `| ${label} | ${value} |`);
+  const { machine, node, date, commit } = measured;
+  const where = [machine, node === undefined ? null : `Node ${String(node).replace(/^v/, '')}`];
+  const said = where.filter((each) => each !== null && each !== undefined).map(describe);
+  return `| measured | result |\n|---|---|\n${lines.join('\n')}\n\n${said.join(', ')}; ${String(date).slice(0, 10)}, commit ${String(commit).slice(0, 10)}. Repeat it: \`npm run proof\`.\n`;
+}
+
+const describe = (value) =>
+  typeof value === 'object'
+    ? Object.values(value)
+        .filter((each) => typeof each !== 'object')
+        .join(', ')
+    : String(value);
+
+const text = readFileSync(README, 'utf8');
+const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
+if (from < 0 || to < from) throw new Error(`${README} has no marks ${BEGIN} … ${END}`);
+const wanted = `${text.slice(0, from + BEGIN.length)}\n${table()}${text.slice(to)}`;
+if (!process.argv.includes('--check')) writeFileSync(README, wanted);
+else if (text !== wanted) {
+  console.error('README.md does not say what was measured: run node scripts/readme-figures.mjs');
+  process.exitCode = 1;
+}

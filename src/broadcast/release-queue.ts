@@ -1,0 +1,95 @@
+/**
+ * What waits to be sent, in order, and which of it the permit names.
+ * Invariant: a row is waiting, in flight or gone; only rows that a granted permit names are taken, and a row that is
+ * given back was named by every permit since.
+ */
+
+import type { WaitingRow } from './chunk-loader.ts';
+
+/** Rows taken are dropped from the list this many at a time. */
+const COMPACT_ROWS = 1024;
+
+export class SendQueue {
+  #rows: (WaitingRow | null)[] = [];
+  #next = 0;
+  /** End of the rows that the granted permit names. */
+  #covered = 0;
+  /** End of the rows that the permit under way names. */
+  #named = 0;
+  /** Given back: sent before all others. */
+  readonly #returned: WaitingRow[] = [];
+  readonly #inFlight = new Map<number, WaitingRow>();
+
+  /** Rows that have not been taken. */
+  get waiting(): number {
+    return this.#returned.length + this.#rows.length - this.#next;
+  }
+
+  /** Rows that could be taken now. */
+  get ready(): number {
+    return this.#returned.length + this.#covered - this.#next;
+  }
+
+  push(row: WaitingRow): void {
+    this.#rows.push(row);
+  }
+
+  /** The next row that the permit names, now in flight; null when there is none. */
+  take(): WaitingRow | null {
+    const row = this.#returned.pop() ?? this.#takeNext();
+    if (row !== null) this.#inFlight.set(row.position, row);
+    return row;
+  }
+
+  #takeNext(): WaitingRow | null {
+    if (this.#next >= this.#covered) return null;
+    const row = this.#rows[this.#next] ?? null;
+    this.#rows[this.#next++] = null;
+    if (this.#next >= COMPACT_ROWS) this.#compact();
+    return row;
+  }
+
+  #compact(): void {
+    this.#rows.splice(0, this.#next);
+    this.#covered -= this.#next;
+    this.#named = Math.max(0, this.#named - this.#next);
+    this.#next = 0;
+  }
+
+  /** The row has an outcome. */
+  settle(position: number): void {
+    this.#inFlight.delete(position);
+  }
+
+  /** The row's content was not handed over: it is the next to be taken. */
+  giveBack(position: number): void {
+    const row = this.#inFlight.get(position);
+    if (row === undefined) return;
+    this.#inFlight.delete(position);
+    this.#returned.push(row);
+  }
+
+  /**
+   * The positions that the next permit is to name, as pairs first, last: what is in flight, what was given back, and
+   * `rows` of what comes next, never less than what the permit before it named.
+   */
+  cover(rows: number): readonly number[] {
+    this.#named = Math.min(this.#rows.length, Math.max(this.#covered, this.#next + rows));
+    const early = [...this.#inFlight.keys(), ...this.#returned.map((row) => row.position)];
+    const pairs: number[] = [];
+    for (const position of early.sort((a, b) => a - b)) extend(pairs, position);
+    for (let i = this.#next; i < this.#named; i++)
+      extend(pairs, (this.#rows[i] as WaitingRow).position);
+    return pairs;
+  }
+
+  /** The permit of the last `cover` is held. */
+  granted(): void {
+    this.#covered = Math.max(this.#covered, this.#named);
+  }
+}
+
+function extend(pairs: number[], position: number): void {
+  if (pairs.at(-1) === position - 1) pairs[pairs.length - 1] = position;
+  else pairs.push(position, position);
+}

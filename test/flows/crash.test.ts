@@ -1,0 +1,33 @@
+/** Killed in the middle of a release: the next start goes on, and the account says what it cannot know. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { crashRun } from '../support/crash-run.ts';
+
+const SEED = Number(process.env.CRASH_SEED ?? 20_191_101);
+
+test('kill -9 of the process group at three random moments of a release: nobody is lost, no copy is unlisted', async (t) => {
+  const result = await crashRun({
+    people: 2000,
+    kills: 3,
+    seed: SEED,
+    connections: 10,
+    sink: { delayMs: 8 },
+    postgresToo: [],
+    log: (line) => t.diagnostic(line),
+  });
+  assert.equal(result.keptAtKill.length, 3);
+});
+
+test('the same with PostgreSQL killed too', async (t) => {
+  const result = await crashRun({
+    people: 1000,
+    kills: 2,
+    seed: SEED + 1,
+    connections: 10,
+    sink: { delayMs: 8 },
+    postgresToo: [1, 2],
+    log: (line) => t.diagnostic(line),
+  });
+  assert.equal(result.keptAtKill.length, 2);
+});
