@@ -58,9 +58,15 @@ async function writeCustomers(file: string, people: number): Promise<void> {
 }
 
 async function postmasterOf(folder: string): Promise<number> {
-  for (const entry of await readdir(folder, { recursive: true }))
-    if (entry.endsWith('postmaster.pid'))
-      return Number((await readFile(join(folder, entry), 'utf8')).split('\n')[0]);
+  const named = await readFile(join(folder, 'postgres', 'postgres-location'), 'utf8').catch(
+    () => '',
+  );
+  for (const place of [named.trim(), join(folder, 'postgres')]) {
+    const entries = place === '' ? [] : await readdir(place, { recursive: true }).catch(() => []);
+    const entry = entries.find((each) => each.endsWith('postmaster.pid'));
+    if (entry !== undefined)
+      return Number((await readFile(join(place, entry), 'utf8')).split('\n')[0]);
+  }
   throw new Error('the embedded PostgreSQL is not found');
 }
 
@@ -109,16 +115,15 @@ export class House {
       stdio: ['ignore', 'pipe', 'inherit'],
       detached: true,
     });
-    const lines = createInterface({ input: server.stdout as Readable });
-    await new Promise<void>((resolve, reject) => {
-      lines.on('line', (line) => {
-        if (line.startsWith('ready ')) resolve();
-      });
-      server.once('exit', () => reject(new Error('the server did not start')));
-    });
-    const house = new House(work, env, server, await postmasterOf(env.UNDISCLOSED_DATA));
-    for (const name of ['alice', 'bob']) await house.command(['operator', 'add', name]);
-    return house;
+    try {
+      await readyLine(server);
+      const house = new House(work, env, server, await postmasterOf(env.UNDISCLOSED_DATA));
+      for (const name of ['alice', 'bob']) await house.command(['operator', 'add', name]);
+      return house;
+    } catch (error) {
+      server.kill('SIGTERM');
+      throw error;
+    }
   }
 
   /** One command, with what it took: wall time, CPU seconds of all processes, the highest memory. */
@@ -146,6 +151,16 @@ export class House {
   }
 }
 
+function readyLine(server: ChildProcess): Promise<void> {
+  const lines = createInterface({ input: server.stdout as Readable });
+  return new Promise<void>((resolve, reject) => {
+    lines.on('line', (line) => {
+      if (line.startsWith('ready ')) resolve();
+    });
+    server.once('exit', () => reject(new Error('the server did not start')));
+  });
+}
+
 async function runNode(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -167,6 +182,7 @@ async function runNode(
   });
   const [status] = (await once(child, 'close')) as [number | null];
   running.delete(pid);
-  if (status !== 0) throw new Error(`${args.slice(1, 4).join(' ')} ended with ${status}: ${stderr}`);
+  if (status !== 0)
+    throw new Error(`${args.slice(1, 4).join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
 }

@@ -4,7 +4,15 @@
  */
 
 import { pageStyle } from './page-style.ts';
-import { barPlot, count, escapeHtml, type RatePoint, ratePlot, seenMatrix } from './plots.ts';
+import {
+  barPlot,
+  count,
+  escapeHtml,
+  peakPerSecond,
+  type RatePoint,
+  ratePlot,
+  seenMatrix,
+} from './plots.ts';
 
 export interface AccountLanguage {
   /** BCP 47. */
@@ -167,12 +175,11 @@ ${right}
 }
 
 function course(data: AccountData): string {
-  const most = Math.max(0, ...data.rate.map((point) => point.perSecond));
   return `<section>
 <h2>How it went out</h2>
 <p>Somebody of each mail provider and language goes first. The next ring is signed and opened when the answers to the last were good, and every message is looked at once more as it leaves.</p>
 <div class="two">
-<div class="card"><h3>Messages per second</h3><p class="quiet">At most ${count(Math.round(most))}; in the gaps the next ring is signed</p>${ratePlot(data.rate)}</div>
+<div class="card"><h3>Messages per second</h3><p class="quiet">At most ${count(Math.round(peakPerSecond(data.rate)))}; in the gaps the next ring is signed</p>${ratePlot(data.rate)}</div>
 <div class="card"><h3>Where the time went</h3><p class="quiet">The server’s start, the sending, and the proof</p>${barPlot(
     data.secondsByStep.map(({ step, seconds }) => ({
       label: step,

@@ -73,6 +73,13 @@ function thinned(points: readonly RatePoint[], most: number): readonly RatePoint
   return result;
 }
 
+const POINTS_MAX = 240;
+
+/** The highest rate that the plot shows. */
+export function peakPerSecond(points: readonly RatePoint[]): number {
+  return Math.max(0, ...thinned(points, POINTS_MAX).map((point) => point.perSecond));
+}
+
 function seconds(value: number): string {
   if (value >= 120) return `${count(Math.round(value / 60))} min`;
   return `${value >= 10 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(1)} s`;
@@ -80,8 +87,9 @@ function seconds(value: number): string {
 
 /** Messages per second over time: an area under a line, three levels and the time below. */
 export function ratePlot(points: readonly RatePoint[]): string {
-  const drawn = thinned(points, 240);
-  const top = roundAbove(Math.max(0, ...drawn.map((point) => point.perSecond)));
+  const drawn = thinned(points, POINTS_MAX);
+  const peak = peakPerSecond(points);
+  const top = roundAbove(peak);
   const end = Math.max(1e-9, drawn.at(-1)?.t ?? 0);
   const start = Math.min(drawn[0]?.t ?? 0, end);
   const span = Math.max(1e-9, end - start);
@@ -95,7 +103,7 @@ export function ratePlot(points: readonly RatePoint[]): string {
     .map((level) => `<span style="top:${(1 - level) * 100}%">${count(top * level)}</span>`)
     .join('');
   const times = [0, 0.5, 1].map((part) => `<span>${seconds(part * end)}</span>`).join('');
-  return `<div class="rate"><div class="levels" aria-hidden="true">${levels}</div><svg viewBox="0 0 1000 300" preserveAspectRatio="none" role="img" aria-label="Messages per second over ${seconds(end)}, at most ${count(Math.round(Math.max(0, ...points.map((point) => point.perSecond))))}"><path class="grid" d="M0 0H1000M0 150H1000M0 300H1000"/>${area}<path class="line" d="${line}"/></svg><div class="times" aria-hidden="true">${times}</div></div>`;
+  return `<div class="rate"><div class="levels" aria-hidden="true">${levels}</div><svg viewBox="0 0 1000 300" preserveAspectRatio="none" role="img" aria-label="Messages per second over ${seconds(end)}, at most ${count(Math.round(peak))}"><path class="grid" d="M0 0H1000M0 150H1000M0 300H1000"/>${area}<path class="line" d="${line}"/></svg><div class="times" aria-hidden="true">${times}</div></div>`;
 }
 
 export interface Bar {

@@ -15,12 +15,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { endRunning, lastLines, must, run } from './run-command.mjs';
 
 const ROOT = path.dirname(path.dirname(fs.realpathSync(fileURLToPath(import.meta.url))));
 const NOBODY = 65_534;
 const STATE_FOLDER = '/var/lib/undisclosed';
 const POSTGRES_15 = '/usr/lib/postgresql/15/bin';
-const STEP_LIMIT_MS = 15 * 60_000;
 /** What every environment has to pass; with --all-tests it is everything. */
 const CORE_TESTS = [
   'src',
@@ -57,63 +57,9 @@ const ENVIRONMENTS = [
 
 const base = fs.mkdtempSync('/tmp/ue-');
 const closers = [];
-let running = null;
 
 function say(text) {
   process.stderr.write(`${text}\n`);
-}
-
-/** Runs a command in a process group of its own; resolves with its status, its output and the seconds it took. */
-function run(command, args, settings = {}) {
-  const { cwd = base, env = {}, user } = settings;
-  const started = performance.now();
-  return new Promise((resolve) => {
-    const as = user === undefined ? {} : { uid: user, gid: user };
-    const child = spawn(command, args, {
-      cwd,
-      env,
-      ...as,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    running = child;
-    let output = '';
-    const take = (chunk) => {
-      output += String(chunk);
-    };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    const limit = setTimeout(() => endGroup(child.pid), STEP_LIMIT_MS);
-    const done = (status) => {
-      clearTimeout(limit);
-      running = null;
-      resolve({ status, output, seconds: (performance.now() - started) / 1000 });
-    };
-    child.once('error', (error) => {
-      output += error.message;
-      done(2);
-    });
-    child.once('close', (status) => done(status ?? 2));
-  });
-}
-
-function endGroup(pid) {
-  try {
-    process.kill(-pid, 'SIGTERM');
-  } catch {
-    // It has ended by itself.
-  }
-}
-
-/** Runs a command that has to succeed. */
-async function must(command, args, settings) {
-  const result = await run(command, args, settings);
-  if (result.status === 0) return result;
-  throw new Error(`${command} ${args.slice(0, 3).join(' ')}: ${lastLines(result.output, 4)}`);
-}
-
-function lastLines(text, count) {
-  return text.trim().split('\n').slice(-count).join(' | ').slice(0, 500);
 }
 
 /** Gives everything below a folder to a user. */
@@ -432,7 +378,7 @@ async function cleanUp() {
 
 for (const signal of ['SIGINT', 'SIGTERM'])
   process.once(signal, async () => {
-    if (running !== null) endGroup(running.pid);
+    endRunning();
     await cleanUp();
     process.exit(130);
   });

@@ -36,6 +36,19 @@ async function authorsOf(db: Queryable, broadcast: Broadcast): Promise<string[]>
   return [...new Set([broadcast.createdBy, ...broadcast.preparedBy, ...importers])].sort();
 }
 
+/** What is promised beside the messages: in which order and how they go, by which route, and until when. */
+function planOf(broadcast: Broadcast): Json {
+  const { route, rings, uncertain, deadlineHours, retrySeconds } = broadcast.settings;
+  return {
+    rings: broadcast.plan.rings.map((ring) => ({ ...ring })),
+    perThousand: rings.perThousand,
+    route: { ...route, timeoutsMs: { ...route.timeoutsMs } },
+    uncertain,
+    deadlineHours,
+    retrySeconds,
+  };
+}
+
 /** The document of a prepared broadcast: the same bytes every time it is asked for. */
 export async function approvalDocument(
   db: Database,
@@ -55,7 +68,6 @@ export async function approvalDocument(
     add('language', row.language, row.count);
     add('provider', row.provider, row.count);
   }
-  const { route, rings, uncertain, deadlineHours, retrySeconds } = broadcast.settings;
   return {
     document: 'undisclosed/approval/1',
     broadcast: id,
@@ -64,14 +76,7 @@ export async function approvalDocument(
     manifestRoot: (broadcast.manifestRoot ?? Buffer.alloc(0)).toString('base64'),
     audienceDigest: broadcast.audienceDigest.toString('base64'),
     noticeDigest: broadcast.noticeDigest.toString('base64'),
-    plan: {
-      rings: broadcast.plan.rings.map((ring) => ({ ...ring })),
-      perThousand: rings.perThousand,
-      route: { ...route, timeoutsMs: { ...route.timeoutsMs } },
-      uncertain,
-      deadlineHours,
-      retrySeconds,
-    },
+    plan: planOf(broadcast),
     allowListDigest: digestOf(allowed.addresses),
     versions: { node: process.versions.node, icu: process.versions.icu ?? '' },
     counts,
@@ -153,6 +158,8 @@ export async function checkedApproval(db: Queryable, broadcast: Broadcast): Prom
     document.manifestRoot === broadcast.manifestRoot?.toString('base64') &&
     document.noticeDigest === broadcast.noticeDigest.toString('base64') &&
     document.audienceDigest === broadcast.audienceDigest.toString('base64') &&
+    document.count === broadcast.count &&
+    canonicalJson(document.plan ?? null) === canonicalJson(planOf(broadcast)) &&
     document.broadcast === broadcast.id;
   if (!same)
     throw new Fault('broadcast.altered', 'the broadcast is not the one that was approved', {

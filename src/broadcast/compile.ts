@@ -157,7 +157,8 @@ function listUnsubscribe(
 ): Buffer {
   const url = notice.settings.unsubscribeUrl;
   if (url === null) return EMPTY;
-  const link = `${url}${url.includes('?') ? '&' : '?'}b=${broadcast}&p=${position}&t=${token}`;
+  // One parameter that begins with a letter: an equals sign before a position such as 40 reads as a coded at sign.
+  const link = `${url}${url.includes('?') ? '&' : '?'}u=${broadcast}.${position}.${token}`;
   return Buffer.from(
     `List-Unsubscribe:\r\n <${link}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n`,
     'utf8',

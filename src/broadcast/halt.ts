@@ -234,7 +234,7 @@ export async function resume(
     const by = await voteResume(tx, id, operator);
     if (by.length === 0)
       throw new Fault('halt.unknown', `there is no halt ${id}`, {
-        remedy: 'undisclosed broadcast status lists the halts in force',
+        remedy: 'undisclosed resume --as NAME lists the halts in force',
       });
     if (by.length < 2) return { kind: 'waits-for-second', halt: id, by };
     await liftHalt(tx, id);

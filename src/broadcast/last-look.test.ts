@@ -217,6 +217,17 @@ describe('inspectPrepared: an address of somebody else is found', () => {
     }
   });
 
+  test('in quoted-printable text of a nested message', () => {
+    const body = `Content-Transfer-Encoding: quoted-printable\r\n\r\n${FOREIGN.replace('@', '&=\r\n#64;')}`;
+    stopped(inspect(message({ contentType: 'message/rfc822', body })), 'foreign-address');
+  });
+
+  test('as base64 before the first part and after the last', () => {
+    clear(inspect(message(multipart('\r\nhello', base64(READER), base64(READER)))));
+    stopped(inspect(message(multipart('\r\nhello', base64(FOREIGN)))), 'foreign-address');
+    stopped(inspect(message(multipart('\r\nhello', '', base64(FOREIGN)))), 'foreign-address');
+  });
+
   test('with soft line breaks through the middle of the entity that spells the at sign', () => {
     const body = FOREIGN.replace('@', '&=\r\n#6=\r\n4;');
     stopped(inspect(message({ encoding: 'quoted-printable', body })), 'foreign-address');
@@ -324,6 +335,19 @@ const RAW: readonly (readonly [name: string, draft: Draft, why: LookReason])[] =
   ['a person with &#64', { body: FOREIGN.replace('@', '&#64 ') }, 'foreign-address'],
   ['a person with &commat;', { body: FOREIGN.replace('@', '&commat;') }, 'foreign-address'],
   ['a person with a full-width at', { body: FOREIGN.replace('@', '＠') }, 'foreign-address'],
+  ['a person with =EF=BC=A0', { body: FOREIGN.replace('@', '=EF=BC=A0') }, 'foreign-address'],
+  ...[120, 900].flatMap((count) => {
+    const far = '=\r\n'.repeat(count);
+    const draft = (body: string): Draft => ({ encoding: 'quoted-printable', body });
+    return [
+      [`more name ${count} soft breaks away`, draft(`bob.${far}${READER} ok`), 'foreign-address'],
+      [
+        `more domain ${count} soft breaks away`,
+        draft(`a ${READER}${far}.ab ok`),
+        'foreign-address',
+      ],
+    ] as const;
+  }),
   ['the reader’s with more domain', { body: `${READER}=\r\n.other.example` }, 'foreign-address'],
   ['the reader’s with more name', { body: `bob.=\r\n${READER}` }, 'foreign-address'],
   ['a base64 part', { encoding: 'base64' }, 'transfer-encoding'],
@@ -344,6 +368,7 @@ const RAW: readonly (readonly [name: string, draft: Draft, why: LookReason])[] =
   ['a bare LF in the header', { headers: ['X-A: b\n c'] }, 'line-breaks'],
   ['a NUL', { body: 'a\0b' }, 'line-breaks'],
   ['a line that starts with a dot', { body: 'a\r\n.b' }, 'line-breaks'],
+  ['a dot after a soft line break', { body: 'a=\r\n.b' }, 'line-breaks'],
   ['a final dot inside', { body: 'a\r\n.\r\nb' }, 'line-breaks'],
 ];
 

@@ -216,7 +216,7 @@ function undoQuotedPrintable(text: string): string {
 }
 
 const WIDE_AT = /^(?:\xef\xbc\xa0|\xef\xb9\xab)/;
-const WINDOW_BYTES = 1100;
+const WINDOW_BYTES = 2400;
 
 /** The text before an at sign that stands in an encoded word of kind Q (RFC 2047), where `_` is a space. */
 const IN_Q_WORD = /=\?[^?\s]{1,40}\?q\?([^?\s]*)$/i;
@@ -231,22 +231,31 @@ function knownOnceUndone(
 ): boolean {
   const before = bytes.toString('latin1', Math.max(0, at - WINDOW_BYTES), at);
   const rest = bytes.toString('latin1', at, Math.min(end, at + WINDOW_BYTES));
-  if (!quoted) return isKnownBetween(before, rest, known);
+  // What a window cuts off might be more of the address.
+  const cut = { before: at > WINDOW_BYTES, after: at + WINDOW_BYTES < end };
+  if (!quoted) return isKnownBetween(before, rest, known, cut);
   const after = undoQuotedPrintable(rest);
   const word = IN_Q_WORD.exec(before)?.[1]?.replaceAll('_', ' ');
   if (word !== undefined)
-    return isKnownBetween(undoQuotedPrintable(word), after.replaceAll('_', ' '), known);
+    return isKnownBetween(undoQuotedPrintable(word), after.replaceAll('_', ' '), known, cut);
   return (
-    isKnownBetween(before.replace(SOFT_BREAK, ''), after, known) ||
-    isKnownBetween(undoQuotedPrintable(before), after, known)
+    isKnownBetween(before.replace(SOFT_BREAK, ''), after, known, cut) ||
+    isKnownBetween(undoQuotedPrintable(before), after, known, cut)
   );
 }
 
-function isKnownBetween(before: string, rest: string, known: readonly Known[]): boolean {
+function isKnownBetween(
+  before: string,
+  rest: string,
+  known: readonly Known[],
+  cut: { readonly before: boolean; readonly after: boolean },
+): boolean {
   const after = undoCodes(rest).replace(WIDE_AT, '@');
   // What looks like a code and is none: &#640; or a lone percent sign.
   if (after.charCodeAt(0) !== AT) return true;
   const left = undoCodes(before);
+  if (cut.before && left.length < LOCAL_PART_MAX + 4) return false;
+  if (cut.after && after.length < ADDRESS_MAX + 4) return false;
   const whole = Buffer.from(left + after, 'latin1');
   return insideKnown(whole, whole.length, left.length, known) !== NOT_KNOWN;
 }

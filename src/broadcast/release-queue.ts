@@ -19,6 +19,8 @@ export class SendQueue {
   /** Given back: sent before all others. */
   readonly #returned: WaitingRow[] = [];
   readonly #inFlight = new Map<number, WaitingRow>();
+  /** Settled, and their outcomes not stored yet: with the machine lost, the permit alone would know of them. */
+  readonly #unstored = new Set<number>();
 
   /** Rows that have not been taken. */
   get waiting(): number {
@@ -56,8 +58,19 @@ export class SendQueue {
     this.#next = 0;
   }
 
-  /** The row has an outcome. */
+  /** The row has an outcome, which is about to be stored. */
   settle(position: number): void {
+    this.#inFlight.delete(position);
+    this.#unstored.add(position);
+  }
+
+  /** Their outcomes are stored. */
+  stored(outcomes: readonly { readonly position: number }[]): void {
+    for (const { position } of outcomes) this.#unstored.delete(position);
+  }
+
+  /** The row is not sent now, and has no outcome. */
+  drop(position: number): void {
     this.#inFlight.delete(position);
   }
 
@@ -70,12 +83,13 @@ export class SendQueue {
   }
 
   /**
-   * The positions that the next permit is to name, as pairs first, last: what is in flight, what was given back, and
-   * `rows` of what comes next, never less than what the permit before it named.
+   * The positions that the next permit is to name, as pairs first, last: what is in flight, what is settled and not
+   * stored, what was given back, and `rows` of what comes next, never less than what the permit before it named.
    */
   cover(rows: number): readonly number[] {
     this.#named = Math.min(this.#rows.length, Math.max(this.#covered, this.#next + rows));
-    const early = [...this.#inFlight.keys(), ...this.#returned.map((row) => row.position)];
+    const returned = this.#returned.map((row) => row.position);
+    const early = [...this.#inFlight.keys(), ...this.#unstored, ...returned];
     const pairs: number[] = [];
     for (const position of early.sort((a, b) => a - b)) extend(pairs, position);
     for (let i = this.#next; i < this.#named; i++)

@@ -8,6 +8,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import type { Database } from '../store/database.ts';
 import { type BlockSetup, openBlockPool } from './block-pool.ts';
 import type { Broadcast } from './broadcast.ts';
+import { readDkimDns, type TxtResolver } from './dkim-dns.ts';
 import type { RingPlan } from './rings.ts';
 import { SIGNATURE_AGE_MS_MAX, type SigningRun, signRing, usableRun } from './signing.ts';
 
@@ -22,6 +23,10 @@ export interface SignaturesOptions {
   /** Digest of the approval document. */
   readonly approval: string;
   readonly operator: string;
+  /** Domain of From. */
+  readonly domain: string;
+  /** DNS; tests give their own. */
+  readonly resolveTxt?: TxtResolver;
   /** How old a Date may be when its content is written; tests make it short. */
   readonly ageMsMax?: number;
   cancelled(): boolean;
@@ -34,6 +39,7 @@ export class Signatures {
   readonly #signedAt = new Map<number, number>();
   #setup: BlockSetup | null = null;
   #under: { readonly ring: RingPlan; done: number; readonly started: number } | null = null;
+  #checkedSelector: string | null = null;
   #ms = 0;
 
   constructor(options: SignaturesOptions) {
@@ -67,12 +73,34 @@ export class Signatures {
     const plan = broadcast.plan.rings.find((each) => each.ring === ring);
     if (plan === undefined)
       throw new Fault('broadcast.altered', `the plan has no ring ${ring}`, { where: broadcast.id });
-    const run = (await usableRun(db, broadcast.id, ring, now, young)) ?? (await this.#sign(plan));
+    const usable = await usableRun(db, broadcast.id, ring, now, young);
+    const run = usable !== null && this.#isCurrent(usable) ? usable : await this.#sign(plan);
     if (run === null || cancelled()) return null;
+    await this.#checkDns(run);
     this.#byRing.set(ring, run);
     this.#signedAt.set(run.run, run.signedAtMs);
     if (this.#byRing.size === broadcast.plan.rings.length) await this.close();
     return run;
+  }
+
+  /** Whether the key that signed is still the one in use. */
+  #isCurrent(run: SigningRun): boolean {
+    return this.#options.keyring.dkim(this.#options.domain)?.selector === run.selector;
+  }
+
+  /** A ring opens only if the key in DNS is the one that signed; where DNS cannot be asked, nothing is known. */
+  async #checkDns(run: SigningRun): Promise<void> {
+    const { keyring, domain, resolveTxt, broadcast } = this.#options;
+    const key = keyring.dkim(domain);
+    if (key === null || this.#checkedSelector === run.selector) return;
+    const reading = await readDkimDns(key.selector, key.domain, key.publicKey, resolveTxt);
+    if (reading.kind === 'wrong')
+      throw new Fault('release.key-not-in-dns', `receivers could not verify: ${reading.because}`, {
+        where: broadcast.id,
+        remedy:
+          'publish the key (undisclosed keys rotate dkim prints the record), then let it go on',
+      });
+    this.#checkedSelector = run.selector;
   }
 
   async #sign(ring: RingPlan): Promise<SigningRun | null> {

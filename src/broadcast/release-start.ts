@@ -14,6 +14,7 @@ import { compiledNotice } from './block-pool.ts';
 import { type Broadcast, loadBroadcast, loadNotice, transition } from './broadcast.ts';
 import { ChunkLoader } from './chunk-loader.ts';
 import type { Connect } from './delivery/send-pool.ts';
+import type { TxtResolver } from './dkim-dns.ts';
 import { type HaltSwitch, haltFile } from './halt.ts';
 import { IntentLog } from './intent-log.ts';
 import type { Allowed, lookBeforeWrite } from './last-look.ts';
@@ -32,6 +33,8 @@ export interface ReleaseEnvironment {
   /** Makes a connection; tests put a faulty client in its place. */
   readonly connect?: Connect | undefined;
   readonly stagesModule: string;
+  /** DNS for the key record; Node's own where it is not given. */
+  readonly resolveTxt?: TxtResolver;
   /** How old a signature may be when its message is written; three hours where it is not given. */
   readonly signatureAgeMsMax?: number;
 }

@@ -76,6 +76,8 @@ export class Release implements PermitHolder {
       stagesModule: env.stagesModule,
       approval: parts.approval.digest,
       operator,
+      domain: domainOf(parts.notice.settings.from.address),
+      ...(env.resolveTxt === undefined ? {} : { resolveTxt: env.resolveTxt }),
       ...(env.signatureAgeMsMax === undefined ? {} : { ageMsMax: env.signatureAgeMsMax }),
       cancelled: () => this.#end !== null,
     });
@@ -114,7 +116,10 @@ export class Release implements PermitHolder {
       key,
       firstBatch,
       now: () => Date.now(),
-      stored: () => this.#goesOn('outcomes'),
+      stored: (outcomes) => {
+        this.#queue.stored(outcomes);
+        this.#goesOn('outcomes');
+      },
       failed: (fault) => this.#meter.pause('outcomes', fault.message),
     });
   }
@@ -278,7 +283,7 @@ export class Release implements PermitHolder {
 
   /** Its Date has grown old while it waited: the row goes back into a chunk, for the same attempt. */
   #signAgain(row: WaitingRow): void {
-    this.#queue.settle(row.position);
+    this.#queue.drop(row.position);
     this.#countDown(row.chunk, { position: row.position, attempt: row.attempt, delayMs: 0 });
   }
 
@@ -319,15 +324,13 @@ export class Release implements PermitHolder {
     this.#feed.wake();
   }
 
-  // --- the rings ---
-
   async #run(): Promise<ReleaseEnd> {
     try {
       const end = await this.#rings.walk();
       if (end !== null) this.#finish(end);
     } catch (error) {
       this.#finish({
-        kind: error instanceof Fault && error.code === 'broadcast.altered' ? 'held' : 'stopped',
+        kind: needsPerson(error) ? 'held' : 'stopped',
         because: describe(error),
       });
     }
@@ -396,10 +399,24 @@ export class Release implements PermitHolder {
   }
 }
 
+function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+}
+
 function isDatabaseFault(error: unknown): error is Fault {
   return error instanceof Fault && error.code.startsWith('database.');
 }
 
+/** What was stored is not what was approved, or receivers could not verify it: a person has to see why. */
+function needsPerson(error: unknown): boolean {
+  const code = error instanceof Fault ? error.code : '';
+  return (
+    code === 'broadcast.altered' || code === 'release.key-not-in-dns' || code === 'keys.seal-broken'
+  );
+}
+
 function describe(error: unknown): string {
+  if (error instanceof Fault && error.where !== undefined)
+    return `${error.message} (${error.where})`;
   return error instanceof Error ? error.message : 'an unknown fault';
 }

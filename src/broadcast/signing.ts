@@ -26,6 +26,8 @@ export interface SigningRun {
   readonly run: number;
   readonly root: Buffer;
   readonly signedAtMs: number;
+  /** Of the key that signed. */
+  readonly selector: string;
 }
 
 export interface SigningRequest {
@@ -68,7 +70,12 @@ export async function usableRun(
   const runs = await listSigningRuns(db, broadcast);
   const run = runs.findLast((candidate) => candidate.ring === ring);
   if (run === undefined || nowMs - run.signed_at.getTime() > ageMsMax) return null;
-  return { run: run.run, root: run.root, signedAtMs: run.signed_at.getTime() };
+  return {
+    run: run.run,
+    root: run.root,
+    signedAtMs: run.signed_at.getTime(),
+    selector: run.selector,
+  };
 }
 
 /** Signs one ring; its digests enter the ledger under the approval. */
@@ -128,5 +135,5 @@ export async function signRing(
       },
     });
   });
-  return { run, root, signedAtMs: atMs };
+  return { run, root, signedAtMs: atMs, selector: setup.selector };
 }

@@ -99,6 +99,11 @@ class Messages {
     }
   }
 
+  /** @throws Fault `notice.invalid` where the message is missing or malformed. */
+  check(key: string): void {
+    this.#format(key);
+  }
+
   translate(key: unknown, values: Record<string, unknown>): string {
     for (const [name, value] of Object.entries(values))
       if (value === undefined || value === null || value === '')
@@ -132,7 +137,10 @@ function engineFor(messages: Messages, escapeOutput: Escape): Liquid {
   return engine;
 }
 
-function compileFault(options: TemplateOptions, cause: unknown): Fault {
+function compileFault(options: TemplateOptions, thrown: unknown): Fault {
+  // Liquid wraps what a filter throws.
+  const inner = (thrown as { originalError?: unknown }).originalError;
+  const cause = inner instanceof Fault ? inner : thrown;
   if (cause instanceof Fault) {
     return cause.where === undefined
       ? new Fault(cause.code, cause.message, { where: options.file, cause })
@@ -168,6 +176,7 @@ function checkVariables(engine: Liquid, node: Template, options: TemplateOptions
   return dynamic;
 }
 
+const MESSAGE_KEY = /['"]([^'"]+)['"]\s*\|\s*t\b/g;
 const FIELD = 'customer\\.([A-Za-z_]\\w*)';
 const FIELD_OUTPUT = new RegExp(`^\\{\\{\\s*${FIELD}\\s*\\}\\}$`);
 const MESSAGE_OUTPUT = new RegExp(
@@ -224,6 +233,7 @@ export function compileTemplate(source: string, options: TemplateOptions): reado
         continue;
       }
       const source = node.token.getText();
+      for (const [, key] of source.matchAll(MESSAGE_KEY)) messages.check(key ?? '');
       const direct = directRender(source, messages, escapeOutput);
       pieces.push({
         kind: 'slot',

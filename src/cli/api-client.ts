@@ -72,6 +72,8 @@ export interface ApiCall {
   readonly body?: unknown;
   /** A file to stream as the body instead. */
   readonly file?: string;
+  /** Refuses a file with a longer line before anything is sent. */
+  readonly lineBytesMax?: number;
   /** How long the answer may take to begin; without it, for ever. */
   readonly timeoutMs?: number;
   /** Null calls a route that needs no operator. */
@@ -97,11 +99,37 @@ export function fileFault(path: string, cause: unknown): Fault {
   return new Fault('cli.unreadable', message, { where: path, remedy, cause });
 }
 
-async function fileDigest(path: string): Promise<string> {
+/** Throws at the first line that is longer than allowed, without reading it to its end. */
+function lineLimit(path: string, bytesMax: number): (chunk: Buffer) => void {
+  let line = 1;
+  let since = 0;
+  return (chunk) => {
+    let start = 0;
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, start)) {
+      if (since + at - start > bytesMax) break;
+      since = 0;
+      line++;
+      start = at + 1;
+    }
+    since += chunk.length - start;
+    if (since > bytesMax)
+      throw new Fault('customers.line-too-long', 'the line is longer than 1 MiB', {
+        where: `${path} line ${line}`,
+        remedy: 'check the file’s line breaks and quotes',
+      });
+  };
+}
+
+async function fileDigest(path: string, lineBytesMax = Number.POSITIVE_INFINITY): Promise<string> {
   const hash = createHash('sha256');
+  const check = lineLimit(path, lineBytesMax);
   try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+    for await (const chunk of createReadStream(path)) {
+      check(chunk as Buffer);
+      hash.update(chunk as Buffer);
+    }
   } catch (cause) {
+    if (cause instanceof Fault) throw cause;
     throw fileFault(path, cause);
   }
   return hash.digest('hex');
@@ -119,14 +147,19 @@ function unreachable(socket: string, cause: unknown): Fault {
 export async function call(socket: string, options: ApiCall): Promise<IncomingMessage> {
   const { method, path, file, key } = options;
   const body = options.body === undefined ? '' : JSON.stringify(options.body);
-  const digest = file === undefined ? bodyDigest(body) : await fileDigest(file);
+  const digest =
+    file === undefined ? bodyDigest(body) : await fileDigest(file, options.lineBytesMax);
   const headers: Record<string, string> = {};
   if (file !== undefined) headers['content-type'] = 'application/octet-stream';
   else if (options.body !== undefined) headers['content-type'] = 'application/json';
   if (key !== null)
     headers.authorization = authorization(key, { method, path, bodyDigest: digest });
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: socket, method, path, headers }, resolve);
+    const outgoing = request({ socketPath: socket, method, path, headers }, (answer) => {
+      // A complete answer to half a request: the rest of the file would be sent to nobody, for ever.
+      answer.once('close', () => outgoing.destroy());
+      resolve(answer);
+    });
     if (options.timeoutMs !== undefined)
       outgoing.setTimeout(options.timeoutMs, () =>
         outgoing.destroy(new Error('it takes too long')),

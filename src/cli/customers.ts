@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { Fault } from '../base/errors.ts';
 import { toConfig } from '../config.ts';
 import type { ImportReport, Rejection } from '../customers/import.ts';
+import { LINE_BYTES_MAX } from '../customers/read-records.ts';
 import { callStream, loadOperatorKey } from './api-client.ts';
 import { type CommandIo, type ExitStatus, readOptions, wanted } from './command.ts';
 
@@ -72,7 +73,13 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   const json = options.flag('json');
   const report = await callStream<ImportReport>(
     toConfig(io.env).socket,
-    { method: 'POST', path: `/v1/customers/import?${query}`, file: path, key },
+    {
+      method: 'POST',
+      path: `/v1/customers/import?${query}`,
+      file: path,
+      lineBytesMax: LINE_BYTES_MAX,
+      key,
+    },
     io,
     (item) => {
       const { line, reason } = item as Rejection;

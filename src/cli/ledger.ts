@@ -37,6 +37,8 @@ export   writes the bundle.
   --out FILE           where to; standard output unless given
   --checkpoints N      only the last N checkpoints
 
+  --help               this text
+
 Exit status: 0 verified or written, 1 not verified, 2 cannot run.
 `;
 

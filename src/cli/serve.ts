@@ -36,8 +36,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   });
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  await refuseSecondServer(config.socket);
-  const release = await claimDataDirectory(config.dataDir);
+  const release = (async () => {});
   try {
     await serveUntil(stopped, stop, config, io);
   } finally {

@@ -106,7 +106,12 @@ describe('CSV', () => {
     await assert.rejects(read(`id,email,note\n1,a@x.test,-\n2,b@x.test,"open\n${rows}`), {
       where: 'f.csv line 3',
     });
-    await assert.rejects(read('id,email\n1,a"b@x.test\n'), { where: 'f.csv line 2' });
+    await assert.rejects(read('id,email\n1,secret"b@x.test\n'), (error) => {
+      const fault = error as { code: string; where: string; message: string; cause: unknown };
+      assert.deepEqual([fault.code, fault.where], ['customers.malformed-csv', 'f.csv line 2']);
+      assert.doesNotMatch(fault.message + String(fault.cause), /secret/);
+      return true;
+    });
   });
 
   test('never holds more than a row of a mebibyte', async () => {
@@ -123,6 +128,23 @@ describe('CSV', () => {
     });
     assert.ok(taken < 4 * LINE_BYTES_MAX, `${taken} bytes were read`);
   });
+});
+
+test('a line that never ends is given up after a mebibyte, in both formats', async () => {
+  for (const format of ['csv', 'jsonl'] as const) {
+    let taken = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('id,email\n');
+      for (; taken < 100 * LINE_BYTES_MAX; taken += 65_536) yield Buffer.alloc(65_536, 'x');
+    }
+    const bytes =
+      format === 'csv' ? endless() : inPieces(Buffer.alloc(2 * LINE_BYTES_MAX, 'x'), 999);
+    await assert.rejects(readRecords(bytes, 'f', format, DEFAULT_COLUMNS).next(), {
+      code: 'customers.line-too-long',
+      where: `f line ${format === 'csv' ? 2 : 1}`,
+    });
+    assert.ok(taken < 3 * LINE_BYTES_MAX, `${taken} bytes were read`);
+  }
 });
 
 describe('JSON Lines', () => {

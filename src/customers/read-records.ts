@@ -1,6 +1,6 @@
 /** Reads customer files: CSV and JSON Lines, streamed, every fault with its line. */
 
-import { parse } from 'csv-parse';
+import { CsvError, parse } from 'csv-parse';
 import { Fault } from '../base/errors.ts';
 
 export interface ColumnNames {
@@ -143,8 +143,9 @@ function delimiterOf(firstLine: string): string {
 
 /** @param line where the record begins that could not be read. */
 function csvFault(cause: unknown, file: string, line: number): unknown {
-  const { code } = cause as { code?: string };
-  if (typeof code !== 'string' || !code.startsWith('CSV_')) return cause;
+  // What csv-parse says quotes the cell: only its code is kept.
+  if (!(cause instanceof CsvError)) return cause;
+  const { code } = cause;
   if (code === 'CSV_MAX_RECORD_SIZE')
     return new Fault('customers.line-too-long', 'the row is longer than 1 MiB', {
       where: `${file} line ${line}`,
@@ -236,7 +237,8 @@ async function* csvRecords(
     relax_column_count: true,
     max_record_size: LINE_BYTES_MAX,
     // Counted inside the parser: when it fails, rows that it has read already are not handed out any more.
-    on_record: (cells: string[], context) => lines.row(cells, context.lines),
+    // (Its types know of no other rows than lists of cells.)
+    on_record: (cells, context) => lines.row(cells, context.lines) as unknown as string[],
   });
   const fed = feed(parser, head, iterator);
   let names: readonly string[] | null = null;
@@ -252,10 +254,10 @@ async function* csvRecords(
   } catch (cause) {
     parser.destroy();
     const failed = await fed;
-    throw failed ?? csvFault(cause, file, lines.last + 1);
+    throw csvFault(failed ?? cause, file, lines.last + 1);
   }
   const failed = await fed;
-  if (failed !== null) throw failed;
+  if (failed !== null) throw csvFault(failed, file, lines.last + 1);
 }
 
 /** Writes the text into the parser, waiting when it is full. Resolves to the source's own fault, if it had one. */

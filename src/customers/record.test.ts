@@ -63,7 +63,7 @@ test('indexes of different columns and of different keyrings cannot be compared'
 test('a sealed record opens in its own place only, and names nobody in clear', () => {
   const name = 'customers';
   const { stored } = createDataKey(keyring, name);
-  const key = unwrapDataKey(keyring, { name, ...stored });
+  const key = unwrapDataKey(keyring, stored);
   const { record: index } = indexes({});
   const sealed = sealRecord(key, index, record);
   assert.deepEqual(openRecord(key, index, sealed), {

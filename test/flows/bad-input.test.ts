@@ -227,14 +227,18 @@ describe('a customer file', () => {
       assert.ok(said.seconds < 10, `${said.seconds.toFixed(1)} s`);
     }));
 
-  test('with a quoted cell of 256 MB: the same', () =>
+  test('with a quoted cell of 64 MB: it fails in the server, whose memory stays flat', () =>
     nothingHappens(async () => {
-      const rows = Array.from({ length: 256 }, () => `${'x'.repeat((1 << 20) - 1)}\n`);
+      const rows = Array.from({ length: 6400 }, () => `${'x'.repeat(9999)}\n`);
       const file = line.file('cell.csv', [`${HEAD}\nC-1,"`, ...rows].join(''));
       const earlier = memoryOf(serving).most;
       const said = await line.run(importing(file));
       rmSync(file);
-      assertClear(said, /cell\.csv line 2: .*longer than 1 MiB/, 2);
+      assertClear(
+        said,
+        /cell\.csv line 2: the row is longer than 1 MiB \(a quote that is not closed/,
+        2,
+      );
       const grown = memoryOf(serving).most - earlier;
       assert.ok(grown < 64, `the server took ${Math.round(grown)} MB more`);
     }));
@@ -441,7 +445,7 @@ describe('a broadcast', () => {
     const said = await line.run(['broadcast', 'prepare', broadcast, '--as', 'alice']);
     assertClear(
       said,
-      /customer E-77 \(row \d+, en\): notice\.(txt|html) line \d+.*name is undefined or empty/,
+      /customer E-77 \(row \d+, en\): notice\.(txt|html) line \d+.*name .*is undefined or empty/,
       2,
     );
     assert.match(

@@ -6,17 +6,18 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+// biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { sendMail } from '../../demo/mail-client.mjs';
 import { haltRun } from '../support/halt-run.ts';
 import { Installation, postgresFamily, postgresPid } from '../support/serve-process.ts';
 import { keptCounts, type Sink, startSink } from '../support/sink-process.ts';
 
-const PEOPLE = 400;
+const PEOPLE = 300;
 const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
 
 test('a halt returns within 250 ms, no content arrives after it, a restart does not lift it, two people do', async (t) => {
   const { measures } = await haltRun({
-    people: 800,
+    people: 600,
     halts: 3,
     connections: 16,
     delayMs: 50,
@@ -39,7 +40,7 @@ describe('halts by file, and their scopes', () => {
       seed: 11,
       env: { SENDGRID_API_KEY: 'held-by-the-guard' },
     });
-    sink = await startSink(join(at.folder, 'sink.tsv'), { delayMs: 40, trace: true });
+    sink = await startSink(join(at.folder, 'sink.tsv'), { delayMs: 30, trace: true });
     passed = await startSink(join(at.folder, 'passed.tsv'));
     const callers: object[] = [];
     for (const policy of ['person', 'bulk']) {
@@ -169,7 +170,7 @@ describe('halts by file, and their scopes', () => {
     await sleep(300);
     sink.set({ delayMs: 5 });
     await completes(id);
-    sink.set({ delayMs: 40 });
+    sink.set({ delayMs: 30 });
   });
 
   test('scopes: one broadcast, all bulk mail, or everything', async () => {
@@ -192,7 +193,9 @@ describe('halts by file, and their scopes', () => {
     await lift(bulk.halt);
     assert.equal(await answer('bulk'), 250);
 
-    const all = await at.api<{ halt: string }>('alice', 'POST', '/v1/halt', { scope: 'everything' });
+    const all = await at.api<{ halt: string }>('alice', 'POST', '/v1/halt', {
+      scope: 'everything',
+    });
     assert.equal(await answer('person'), 451);
     assert.equal(await provider(), 503);
     await lift(all.halt);

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Installation } from '../support/serve-process.ts';
 import { type Sink, startSink } from '../support/sink-process.ts';
 
-const PEOPLE = 500;
+const PEOPLE = 360;
 const CONNECTIONS = 4;
 
 describe('pauses', () => {
@@ -44,7 +44,7 @@ describe('pauses', () => {
     assert.equal(status, 0, output);
   }
 
-  for (const [nth, from] of [60, 250, 400].entries())
+  for (const [nth, from] of [50, 150, 280].entries())
     test(`the database is stopped and started again after ${from} messages: stops within a second, goes on by itself`, async () => {
       const id = await approved();
       const before = sink.taken();
@@ -91,7 +91,12 @@ describe('pauses', () => {
       assert.ok(await sink.reaches(before + 60, 30_000));
       // /dev/full in a file's clothes: everything that is left is taken.
       await writeFile(join(folder, 'ballast'), Buffer.alloc(128 * 1024)).catch(() => {});
-      const full = await at.until(id, 'paused', ({ release }) => release?.phase === 'paused', 15_000);
+      const full = await at.until(
+        id,
+        'paused',
+        ({ release }) => release?.phase === 'paused',
+        15_000,
+      );
       assert.match(full.release?.because ?? '', /intent log/);
       const us = Number(process.hrtime.bigint() / 1000n);
       await sleep(1000);

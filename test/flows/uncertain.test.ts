@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Installation, type OutcomeOf } from '../support/serve-process.ts';
-import { keptCounts, type SinkEvent, type SinkSettings, startSink } from '../support/sink-process.ts';
+import {
+  keptCounts,
+  type SinkEvent,
+  type SinkSettings,
+  startSink,
+} from '../support/sink-process.ts';
 
 const PEOPLE = 250;
 /** One ring, so that a threshold between rings is not what is tested. */
@@ -48,8 +53,10 @@ describe('far sides that do not answer as one would wish', () => {
     }
   }
 
-  const ends = (state: string, ms = 40_000) => (id: string) =>
-    at.until(id, state, (status) => status.state === state && status.release === null, ms);
+  const ends =
+    (state: string, ms = 40_000) =>
+    (id: string) =>
+      at.until(id, state, (status) => status.state === state && status.release === null, ms);
 
   const rowsIn = (run: Run, event: string): number[] =>
     run.events
@@ -74,7 +81,8 @@ describe('far sides that do not answer as one would wish', () => {
     const status = await at.status(run.id);
     assert.deepEqual(status.account.uncertain, dropped, 'exactly those are uncertain');
     assert.equal(status.account.addsUp, false);
-    for (const row of dropped.slice(0, 5)) assert.match(status.standsBecause ?? '', new RegExp(`\\b${row}\\b`));
+    for (const row of dropped.slice(0, 5))
+      assert.match(status.standsBecause ?? '', new RegExp(`\\b${row}\\b`));
     assert.equal(keptCounts(run.events).size, PEOPLE, 'nobody else was held up');
 
     const own = await at.release(run.id, ['--resend-uncertain', '--reason', 'asked']);
@@ -94,7 +102,13 @@ describe('far sides that do not answer as one would wish', () => {
         const { plan, account } = await at.status(id);
         const rings = account.uncertain.map((row) => ringOf(plan.rings, row));
         assert.ok(new Set(rings).size > 1, `uncertain in several rings: ${rings.join()}`);
-        await at.release(id, ['--as', 'bob', '--resend-uncertain', '--reason', 'they may have two']);
+        await at.release(id, [
+          '--as',
+          'bob',
+          '--resend-uncertain',
+          '--reason',
+          'they may have two',
+        ]);
         const { account: end } = await ends('complete')(id);
         assert.equal(end.addsUp, true);
       },
@@ -115,10 +129,15 @@ describe('far sides that do not answer as one would wish', () => {
   }
 
   test('policy resend: a second attempt by itself, and both are counted', async () => {
-    const run = await into({ dropPercent: 6 }, [...ONE_RING, '--uncertain', 'resend'], '', async (id) => {
-      const { account } = await ends('complete')(id);
-      assert.deepEqual(account.states, { accepted: PEOPLE });
-    });
+    const run = await into(
+      { dropPercent: 6 },
+      [...ONE_RING, '--uncertain', 'resend'],
+      '',
+      async (id) => {
+        const { account } = await ends('complete')(id);
+        assert.deepEqual(account.states, { accepted: PEOPLE });
+      },
+    );
     const dropped = rowsIn(run, 'kept-drop');
     assert.ok(dropped.length > 3);
     for (const row of dropped) {
@@ -154,7 +173,9 @@ describe('far sides that do not answer as one would wish', () => {
     assert.ok(refused.length > 5);
     const ended = last(run.outcomes);
     assert.deepEqual(
-      [...ended.values()].filter(({ state }) => state === 'refused').map(({ position }) => position),
+      [...ended.values()]
+        .filter(({ state }) => state === 'refused')
+        .map(({ position }) => position),
       refused,
     );
     for (const [address, row] of run.positions) {
@@ -163,7 +184,10 @@ describe('far sides that do not answer as one would wish', () => {
       assert.ok(!reply.toLowerCase().includes(local), `row ${row}: ${reply}`);
       assert.ok(!reply.includes(Buffer.from(address).toString('base64')));
     }
-    assert.ok(run.outcomes.some(({ reply }) => /unknown/.test(reply)), 'plain words are kept');
+    assert.ok(
+      run.outcomes.some(({ reply }) => /unknown/.test(reply)),
+      'plain words are kept',
+    );
   });
 
   test('put off the first time: tried again, and accepted', async () => {
@@ -219,8 +243,14 @@ describe('far sides that do not answer as one would wish', () => {
     assert.ok(performance.now() - since < 15_000);
     assert.equal(account.addsUp, true);
     for (const rcpt of keptCounts(await again.events()).keys()) kept.set(rcpt, 1);
-    assert.ok(kept.size >= PEOPLE - 5, 'what the first one had kept after our last look is at most five');
-    assert.equal((await at.outcomes(id)).filter(({ state }) => state === 'accepted').length, PEOPLE);
+    assert.ok(
+      kept.size >= PEOPLE - 5,
+      'what the first one had kept after our last look is at most five',
+    );
+    assert.equal(
+      (await at.outcomes(id)).filter(({ state }) => state === 'accepted').length,
+      PEOPLE,
+    );
     await again.stop();
   });
 });

@@ -37,6 +37,8 @@ export interface RoadOptions {
   readonly people: number;
   readonly route: string;
   readonly settings?: Partial<BroadcastSettings>;
+  /** A keyring made before; one with the sample's domain otherwise. */
+  readonly keyring?: Keyring;
   /** Changes files of the sample notice before they are used. */
   readonly notice?: (files: Record<string, string>) => void;
 }
@@ -90,7 +92,7 @@ export function settingsFor(route: string): BroadcastSettings {
 export async function walkToApproval(options: RoadOptions): Promise<Road> {
   const { db, people, route } = options;
   await migrate(db);
-  const keyring = keyringOf(newKeyringDocument(['northwind.example']));
+  const keyring = options.keyring ?? keyringOf(newKeyringDocument(['northwind.example']));
   const [alice, bob] = ['alice', 'bob'].map((name) => operatorKeyOf(newOperatorKey(name))) as [
     OperatorKey,
     OperatorKey,

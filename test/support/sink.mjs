@@ -185,7 +185,8 @@ const server = createServer((socket) => {
   socket.on('error', () => socket.destroy());
   socket.on('close', () => sockets.delete(socket));
   socket.on('data', (chunk) => {
-    session.pending = session.pending.length === 0 ? chunk : Buffer.concat([session.pending, chunk]);
+    session.pending =
+      session.pending.length === 0 ? chunk : Buffer.concat([session.pending, chunk]);
     work(session);
   });
   socket.write('220 sink.example ESMTP\r\n');

@@ -59,7 +59,7 @@ export class SendConnection {
   #sent = 0;
   #answered = 0;
   #noMore = false;
-  /** An envelope has been sent whose content will not come: nothing may be said on this connection any more. */
+  /** An envelope was sent whose content will not come: nothing more may be said. */
   #givenUp = false;
   /** Replies to '.' or RSET that are still to come before the next MAIL. */
   #resets = 0;
@@ -358,7 +358,6 @@ export class SendConnection {
   /** Ends the connection; what is not handed over is given back, what awaits its reply is unknown. */
   quit(): void {
     if (this.#phase === 'closed') return;
-    // After an envelope that was given up, the far side would take it for content.
     if (this.#phase === 'idle' && !this.#givenUp) this.#socket.write('QUIT\r\n');
     this.#end(null);
   }
@@ -376,9 +375,8 @@ export class SendConnection {
     }
     const envelope = this.#envelope;
     this.#envelope = null;
-    if (envelope === null) return;
-    this.#givenUp = true;
-    this.#owner.settled(envelope.message, { kind: 'returned' });
+    this.#givenUp ||= envelope !== null;
+    if (envelope !== null) this.#owner.settled(envelope.message, { kind: 'returned' });
   }
 
   #lost(why: string, cause: unknown): void {

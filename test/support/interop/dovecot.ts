@@ -67,11 +67,12 @@ function storage(is24: boolean, { maildirs, uid }: DovecotOptions): readonly str
 /** Starts it; `close` stops it and removes its folder, not the Maildirs. */
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const folder = mkdtempSync(join(tmpdir(), 'undisclosed-dovecot-'));
-  chmodSync(folder, 0o755);
   const dovecot = programPath('dovecot');
+  const config = join(folder, 'dovecot.conf');
+  const stop = stopAtEnd([dovecot, '-c', config, 'stop'], folder);
+  chmodSync(folder, 0o755);
   const is24 = !/^2\.3\./.test(runProgram(dovecot, ['--version']));
   const port = await freePort();
-  const config = join(folder, 'dovecot.conf');
   const lines = [
     ...(is24 ? ['dovecot_config_version = 2.4.0', 'dovecot_storage_version = 2.4.0'] : []),
     `base_dir = ${folder}/run`,
@@ -96,7 +97,6 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     '',
   ];
   writeFileSync(config, lines.join('\n'));
-  const stop = stopAtEnd([dovecot, '-c', config, 'stop'], folder);
   const log = (): string => readFileSync(join(folder, 'dovecot.log'), 'utf8');
   let pid: number;
   try {

@@ -121,9 +121,11 @@ function mainCf(folder: string, { relayPort }: PostfixOptions): string {
 /** Starts it; `close` stops it and removes its folder. */
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   const folder = mkdtempSync(join(tmpdir(), 'undisclosed-postfix-'));
+  const config = join(folder, 'etc');
+  const postfix = programPath('postfix');
+  const stop = stopAtEnd([postfix, '-c', config, 'stop'], folder);
   // Its parts run as users of their own and must be able to pass through.
   chmodSync(folder, 0o755);
-  const config = join(folder, 'etc');
   const maildirs = join(folder, 'maildirs');
   for (const path of [config, join(folder, 'queue'), join(folder, 'data'), maildirs])
     mkdirSync(path, { mode: 0o755 });
@@ -148,8 +150,6 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   );
   writeFileSync(join(config, 'main.cf'), mainCf(folder, options));
   writeFileSync(join(config, 'master.cf'), [...doors, ...SERVICES, ''].join('\n'));
-  const postfix = programPath('postfix');
-  const stop = stopAtEnd([postfix, '-c', config, 'stop'], folder);
   const log = (): string => readFileSync(join(folder, 'mail.log'), 'utf8');
   let pid: number;
   try {

@@ -91,7 +91,9 @@ export function stopAtEnd(stopCommand: readonly string[], folder: string): () =>
     cwd: '/',
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  child.unref();
   return async () => {
+    child.ref();
     child.stdin.end();
     await ended;
   };
