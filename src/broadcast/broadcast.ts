@@ -51,6 +51,8 @@ export interface Broadcast {
   readonly plan: BroadcastPlan;
   readonly manifestRoot: Buffer | null;
   readonly standsBecause: string | null;
+  /** Who let it go on without sending again to those whose reply was lost. */
+  readonly uncertainAcceptedBy: string | null;
 }
 
 export type BroadcastEvent =
@@ -110,6 +112,7 @@ function fromRow(row: BroadcastRow): Broadcast {
     plan: (row.plan ?? { rings: [] }) as BroadcastPlan,
     manifestRoot: row.manifest_root,
     standsBecause: row.stands_because,
+    uncertainAcceptedBy: row.uncertain_accepted_by,
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { Fault } from '../base/errors.ts';
 import { appendEntry } from '../ledger/ledger.ts';
-import { setBroadcastState } from '../store/broadcasts.ts';
+import { acceptUncertain, setBroadcastState } from '../store/broadcasts.ts';
 import { addListChunk } from '../store/chunks.ts';
 import type { Database, Transaction } from '../store/database.ts';
 import { positionsIn } from '../store/outcomes.ts';
@@ -32,7 +32,7 @@ async function requeueUncertain(tx: Transaction, broadcast: Broadcast): Promise<
 }
 
 /**
- * Lets a held broadcast go on.
+ * Lets a held broadcast go on. What is uncertain is sent to once more, or may stay uncertain: then the operator has said so.
  * @throws Fault `broadcast.own-work`, `broadcast.no-reason`, `broadcast.wrong-state`.
  */
 export function letOn(
@@ -55,6 +55,7 @@ export function letOn(
         remedy: 'say why it may go on: --reason TEXT',
       });
     const resent = resend ? await requeueUncertain(tx, broadcast) : 0;
+    if (!resend && heldForUncertain(broadcast)) await acceptUncertain(tx, id, operator);
     await setBroadcastState(tx, id, next, null);
     await appendEntry(tx, {
       kind: 'broadcast.let-on',
@@ -64,6 +65,11 @@ export function letOn(
       data: { broadcast: id, because: broadcast.standsBecause, reason, resent },
     });
   });
+}
+
+/** Nothing else is left of it: whoever lets it go on without sending again settles it. */
+function heldForUncertain(broadcast: Broadcast): boolean {
+  return /^\d+ uncertain/.test(broadcast.standsBecause ?? '');
 }
 
 /** Sends once more to those whose content may have been accepted, while the release is under way. */

@@ -97,7 +97,7 @@ export class Rings {
     const uncertain = STATES.indexOf('uncertain');
     const open = await this.#asked(() => positionsIn(db, broadcast.id, uncertain, OPEN_ROWS_MAX));
     if (open === null) return null;
-    if (open.length === 0) return { kind: 'complete' };
+    if (open.length === 0 || broadcast.uncertainAcceptedBy !== null) return { kind: 'complete' };
     const named = open.slice(0, NAMED_ROWS).map((row) => row.position);
     const more = open.length > named.length ? ' …' : '';
     return { kind: 'held', because: `${open.length} uncertain: rows ${named.join(', ')}${more}` };

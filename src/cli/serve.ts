@@ -36,7 +36,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   });
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  const release = (async () => {});
+  await refuseSecondServer(config.socket);
+  const release = await claimDataDirectory(config.dataDir);
   try {
     await serveUntil(stopped, stop, config, io);
   } finally {

@@ -18,11 +18,12 @@ export interface BroadcastRow {
   readonly manifest_root: Buffer | null;
   readonly prepared_by: readonly string[];
   readonly stands_because: string | null;
+  readonly uncertain_accepted_by: string | null;
 }
 
 const MASS_TABLES = ['audience_row', 'prepared', 'signed', 'outcome'] as const;
 const COLUMNS = `id, name, created_at, created_by, notice_digest, notice_folder, state, settings,
-  audience_count, audience_digest, plan, manifest_root, prepared_by, stands_because`;
+  audience_count, audience_digest, plan, manifest_root, prepared_by, stands_because, uncertain_accepted_by`;
 
 export async function insertNotice(tx: Queryable, digest: Buffer, files: unknown): Promise<void> {
   await tx.query('INSERT INTO notice (digest, files) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
@@ -91,6 +92,11 @@ export async function setBroadcastState(
     state,
     because,
   ]);
+}
+
+/** From now on what is uncertain may stay so. */
+export async function acceptUncertain(tx: Queryable, id: string, operator: string): Promise<void> {
+  await tx.query('UPDATE broadcast SET uncertain_accepted_by = $2 WHERE id = $1', [id, operator]);
 }
 
 export async function setAudience(

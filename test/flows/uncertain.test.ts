@@ -90,6 +90,12 @@ describe('far sides that do not answer as one would wish', () => {
     const silent = await at.release(run.id, ['--as', 'bob', '--resend-uncertain']);
     assert.match(silent.stderr, /no-reason/, 'not without a reason');
     assert.equal((await at.status(run.id)).state, 'held');
+
+    await at.release(run.id, ['--as', 'bob', '--reason', 'they may stay uncertain']);
+    await ends('complete')(run.id);
+    const after = await at.status(run.id);
+    assert.deepEqual(after.account.uncertain, dropped, 'complete, and still named');
+    assert.equal(after.account.addsUp, false, 'what is not known is not counted as settled');
   });
 
   test('let on with resend: exactly the uncertain ones get one more copy, in whichever ring they were', async () => {
