@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Fault } from '../src/base/errors.ts';
 import type { CommandIo, ExitStatus } from '../src/cli/command.ts';
+import { openDatabase } from '../src/store/database.ts';
 import {
   type DemoResult,
   prove,
@@ -180,6 +181,28 @@ async function makeWorkFolder(): Promise<string> {
   return work;
 }
 
+interface OwnDatabase {
+  readonly env: Record<string, string>;
+  drop(): Promise<void>;
+}
+
+/** On a server of the user's the demo makes a database of its own and drops it, so that it can run again. */
+async function ownDatabase(url: string | undefined): Promise<OwnDatabase> {
+  if (url === undefined) return { env: {}, drop: async () => {} };
+  const name = `undisclosed_demo_${process.pid}_${Date.now().toString(36)}`;
+  const server = await openDatabase({ url });
+  await server.query(`CREATE DATABASE ${name}`).finally(() => server.close());
+  const own = new URL(url);
+  own.pathname = `/${name}`;
+  return {
+    env: { DATABASE_URL: own.href },
+    drop: async () => {
+      const again = await openDatabase({ url });
+      await again.query(`DROP DATABASE ${name} WITH (FORCE)`).finally(() => again.close());
+    },
+  };
+}
+
 /** Runs the demo; used by `undisclosed demo`. */
 export async function runDemo(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
   const settings = readSettings(args);
@@ -190,6 +213,7 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
   await clearOut(settings.out);
   const work = await makeWorkFolder();
   const processes = new Processes();
+  const database = await ownDatabase(io.env.DATABASE_URL);
   const stage: Stage = {
     io: settings.json ? { ...io, stdout: () => {} } : io,
     settings,
@@ -202,6 +226,7 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
       UNDISCLOSED_CONFIG: join(work, 'config.json'),
       UNDISCLOSED_SOCKET: join(work, 'api.sock'),
       DEMO_PROVIDER_KEY: 'held-by-the-guard-alone',
+      ...database.env,
     },
     seconds: [],
   };
@@ -212,6 +237,7 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
   });
   const clean = async (): Promise<void> => {
     await processes.stopAll();
+    await database.drop();
     await rm(work, { recursive: true, force: true });
   };
   const demo = wholeDemo(stage).catch((error: unknown) => error as Error);

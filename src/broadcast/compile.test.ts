@@ -121,7 +121,8 @@ test('only a subscribed notice carries one-click unsubscription, with a token an
   const message = messageFor(ANN, 'en', compile({ class: 'subscribed', unsubscribeUrl }));
   assert.match(message.toString(), /List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n/);
   const link = /<(https:\S+)>/.exec(message.toString())?.[1] ?? '';
-  const token = new URL(link).searchParams.get('t') ?? '';
+  const [broadcast, position, token = ''] = (new URL(link).searchParams.get('u') ?? '').split('.');
+  assert.deepEqual([broadcast, position], ['b-1', '7']);
   assert.ok(tokenMatches(token, KEY, 'unsubscribe', 'b-1', 7));
   assert.doesNotMatch(link, /ann|shop/i);
 });

@@ -209,6 +209,12 @@ export function readNotice(files: NoticeFiles): Notice {
   };
 }
 
+/** The domain that the notice is from, in lower case: the one whose DKIM key signs. */
+export function fromDomainOf(notice: Notice): string {
+  const { address } = notice.settings.from;
+  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+}
+
 /** The first difference between two sets of files, as a place a person can open; null when they are equal. */
 export function firstDifference(approved: NoticeFiles, now: NoticeFiles): string | null {
   for (const name of [...new Set([...Object.keys(approved), ...Object.keys(now)])].sort()) {

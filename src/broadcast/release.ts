@@ -1,18 +1,18 @@
 /**
- * Release: opens ring after ring, hands messages to the connections, keeps every outcome.
- * Invariant: nothing is sent that is not under the approved root, without a permit, or while a halt stands.
+ * Release: ring after ring to the connections, every outcome kept. Invariant: nothing is sent that is not under the approved root, without a permit, or while a halt stands.
  */
 
-import { Fault } from '../base/errors.ts';
 import type { Broadcast } from './broadcast.ts';
 import type { WaitingRow } from './chunk-loader.ts';
 import type { Outgoing, SendResult } from './delivery/outgoing.ts';
 import { SendPool } from './delivery/send-pool.ts';
 import { suppressionsFor } from './leave-out.ts';
+import { fromDomainOf } from './notice.ts';
 import { type Again, OutcomeWriter, type RecordedOutcome } from './outcome-writer.ts';
 import type { PermitState } from './permit.ts';
 import { type RecoveryReport, recover } from './recover.ts';
 import { ChunksUnderWay } from './release-chunks.ts';
+import { describeEnd, isDatabaseFault, needsPerson } from './release-faults.ts';
 import { Feed } from './release-feed.ts';
 import { leftOutOutcome, outcomeOf } from './release-outcomes.ts';
 import { ReleaseMeter, type ReleaseProgress } from './release-progress.ts';
@@ -37,10 +37,10 @@ export type ReleaseEnd =
 /** A permit names this many rows, or what is sent in this share of a second (decision: about 250 ms of work). */
 const COVER_ROWS_MIN = 256;
 const COVER_SECONDS = 0.25;
-/** Outcomes that wait to be stored; beyond it the sending waits for the database. */
+/** Outcomes waiting to be stored. */
 const PENDING_OUTCOMES_MAX = 50_000;
 const RETRY_MS = 200;
-/** At the end of the process: what is still without a reply then is unknown, and settled at the next start. */
+/** What is still without a reply then is unknown, and settled at the next start. */
 const STOP_GRACE_MS = 20_000;
 
 export class Release implements PermitHolder {
@@ -76,7 +76,7 @@ export class Release implements PermitHolder {
       stagesModule: env.stagesModule,
       approval: parts.approval.digest,
       operator,
-      domain: domainOf(parts.notice.settings.from.address),
+      domain: fromDomainOf(parts.notice),
       ...(env.resolveTxt === undefined ? {} : { resolveTxt: env.resolveTxt }),
       ...(env.signatureAgeMsMax === undefined ? {} : { ageMsMax: env.signatureAgeMsMax }),
       cancelled: () => this.#end !== null,
@@ -275,7 +275,7 @@ export class Release implements PermitHolder {
       try {
         return this.#parts.loader.outgoing(row);
       } catch (error) {
-        this.#finish({ kind: 'held', because: describe(error) });
+        this.#finish({ kind: 'held', because: describeEnd(error) });
         return null;
       }
     }
@@ -331,7 +331,7 @@ export class Release implements PermitHolder {
     } catch (error) {
       this.#finish({
         kind: needsPerson(error) ? 'held' : 'stopped',
-        because: describe(error),
+        because: describeEnd(error),
       });
     }
     const end: ReleaseEnd = this.#end ?? { kind: 'complete' };
@@ -397,26 +397,4 @@ export class Release implements PermitHolder {
       // The database is gone: the next start of this release settles the same chunks from the same log.
     }
   }
-}
-
-function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
-}
-
-function isDatabaseFault(error: unknown): error is Fault {
-  return error instanceof Fault && error.code.startsWith('database.');
-}
-
-/** What was stored is not what was approved, or receivers could not verify it: a person has to see why. */
-function needsPerson(error: unknown): boolean {
-  const code = error instanceof Fault ? error.code : '';
-  return (
-    code === 'broadcast.altered' || code === 'release.key-not-in-dns' || code === 'keys.seal-broken'
-  );
-}
-
-function describe(error: unknown): string {
-  if (error instanceof Fault && error.where !== undefined)
-    return `${error.message} (${error.where})`;
-  return error instanceof Error ? error.message : 'an unknown fault';
 }

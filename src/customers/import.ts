@@ -5,7 +5,7 @@ import { newId } from '../base/id.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { SealingKey } from '../keys/seal.ts';
 import { appendEntry } from '../ledger/ledger.ts';
-import { canonicalAddress, parseAddress } from '../mail/address.ts';
+import { CANONICAL_VERSION, canonicalAddress, parseAddress } from '../mail/address.ts';
 import { BinaryCopy } from '../store/copy-binary.ts';
 import {
   conflictingImportLines,
@@ -205,7 +205,7 @@ export async function importCustomers(
       at: new Date().toISOString(),
       by: operator,
       subject: report.import,
-      data: { ...report },
+      data: { ...report, canonicalVersion: CANONICAL_VERSION },
     });
     return report;
   });

@@ -5,7 +5,6 @@
 
 import { execFile } from 'node:child_process';
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
@@ -166,12 +165,6 @@ export function keyringOf(document: KeyringDocument): Keyring {
     ledger: { privateKey: ledgerKey, publicKey: createPublicKey(ledgerKey) },
     dkim: (domain) => dkimKeys.get(domain.toLowerCase()) ?? null,
   };
-}
-
-/** SHA-256 of a public key's SPKI, 16 hexadecimal characters: how people compare keys. */
-export function keyFingerprint(key: KeyObject): string {
-  const spki = key.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(spki).digest('hex').slice(0, 16);
 }
 
 /** Writes the keyring so that a crash leaves the old or the new one, readable by its owner only. */

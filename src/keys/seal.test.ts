@@ -8,7 +8,10 @@ const broken = { name: 'Fault', code: 'keys.seal-broken' };
 test('a sealed row opens in its own place with its own key', () => {
   const key = newSealingKey();
   assert.deepEqual(open(key, 'customer', 'row-1', seal(key, 'customer', 'row-1', PLAIN)), PLAIN);
-  assert.deepEqual(open(key, 'customer', 0, seal(key, 'customer', 0, Buffer.alloc(0))), Buffer.alloc(0));
+  assert.deepEqual(
+    open(key, 'customer', 0, seal(key, 'customer', 0, Buffer.alloc(0))),
+    Buffer.alloc(0),
+  );
 });
 
 test('it opens in no other table or row, and under no other version or key', () => {

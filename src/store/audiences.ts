@@ -48,11 +48,6 @@ export async function keepOnlyRecord(tx: Transaction, recordIndex: Buffer): Prom
   return true;
 }
 
-export interface RingRule {
-  /** Share of the audience, in thousandths, that opens with this ring. */
-  readonly perThousand: number;
-}
-
 /**
  * Gives each selected record its position: kind, ring, provider, then keyed chance.
  * Ring 0 holds seeds, staff and one recipient of each provider-language pair; then the shares; then the rest.

@@ -79,11 +79,6 @@ export async function importOperators(db: Queryable): Promise<string[]> {
   return rows.map((row) => row.operator);
 }
 
-export async function countCustomers(db: Queryable): Promise<number> {
-  const rows = await db.query<{ n: number }>('SELECT count(*)::int AS n FROM customer');
-  return rows[0]?.n ?? 0;
-}
-
 /** id, record_index, address_index, data_index, version, kind, language, sealed; in id order. */
 export const CUSTOMERS_COPY =
   'COPY (SELECT id, record_index, kind, language, sealed FROM customer ORDER BY id) TO STDOUT (FORMAT BINARY)';

@@ -153,16 +153,6 @@ export function placedEntries(db: Queryable, from: number, limit: number): Promi
   );
 }
 
-/** Entries about one subject, in the order they were written; those without a place yet included. */
-export function entriesAbout(
-  db: Queryable,
-  subject: string,
-): Promise<{ readonly id: number; readonly kind: string; readonly bytes: string }[]> {
-  return db.query('SELECT id, kind, bytes FROM ledger_entry WHERE subject = $1 ORDER BY id', [
-    subject,
-  ]);
-}
-
 export interface AnchorRow {
   readonly name: string;
   readonly size: number;

@@ -2,13 +2,6 @@
 
 import type { Queryable } from './database.ts';
 
-export interface SuppressionRow {
-  readonly address_index: Buffer;
-  readonly reason: string;
-  readonly added_by: string;
-  readonly added_at: Date;
-}
-
 /** How many of these were not on the list yet. */
 export async function insertSuppressions(
   db: Queryable,

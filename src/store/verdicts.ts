@@ -43,19 +43,3 @@ export function verdictBatch(db: Queryable, batch: number): Promise<VerdictRow[]
     [batch],
   );
 }
-
-export interface VerdictCount {
-  readonly gate: string;
-  readonly identity: string;
-  readonly verdict: string;
-  readonly messages: number;
-  readonly disclosures: number;
-}
-
-export function countVerdicts(db: Queryable, since: Date): Promise<VerdictCount[]> {
-  return db.query(
-    `SELECT gate, identity, verdict, count(*)::int AS messages, sum(disclosures)::bigint AS disclosures
-       FROM verdict WHERE at >= $1 GROUP BY gate, identity, verdict ORDER BY gate, identity, verdict`,
-    [since],
-  );
-}

@@ -8,7 +8,11 @@ import { after, before, describe, test } from 'node:test';
 import { approvalDocument, approveBroadcast } from '../../src/broadcast/approval.ts';
 import type { ReleaseEnd } from '../../src/broadcast/release.ts';
 import { enrol } from '../../src/operators/enrolment.ts';
-import { newOperatorKey, type OperatorKey, operatorKeyOf } from '../../src/operators/operator-key.ts';
+import {
+  newOperatorKey,
+  type OperatorKey,
+  operatorKeyOf,
+} from '../../src/operators/operator-key.ts';
 import { authenticate, authorization, bodyDigest } from '../../src/operators/signed-request.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { type House, openHouse, sealApproval } from '../support/faults/house.ts';
@@ -83,13 +87,7 @@ describe('approval', () => {
     const document = await approvalDocument(house.db, house.keyring, first);
     const envelope = sealApproval(house.bob, document);
     const give = (id: string, changed: object): Promise<unknown> =>
-      approveBroadcast(
-        house.db,
-        house.keyring,
-        id,
-        { ...envelope, ...changed },
-        new Date(),
-      );
+      approveBroadcast(house.db, house.keyring, id, { ...envelope, ...changed }, new Date());
     const bad = { code: 'approval.bad-signature' };
     await assert.rejects(give(second, {}), bad);
     await assert.rejects(give(first, { signature: Buffer.alloc(64).toString('base64') }), bad);
@@ -220,7 +218,9 @@ describe('approval', () => {
   }))
     test(`${what}: no message leaves`, async () => {
       const id = await approved();
-      const first = await house.start(id, { look: () => ({ kind: 'stop', why: 'digest', where: '' }) });
+      const first = await house.start(id, {
+        look: () => ({ kind: 'stop', why: 'digest', where: '' }),
+      });
       assert.equal((await first.done).kind, 'held');
       tap.take();
       await house.db.query(sql, [id]);
@@ -307,12 +307,14 @@ describe('operators', () => {
       ...refusedSpeech,
       message: /five minutes/,
     });
-    const other = authorization(alice, facts).replace(/body="."/, 'body="0').replace(
-      /body="[0-9a-f]{64}"/,
-      `body="${bodyDigest('{"a":1}')}"`,
-    );
+    const other = authorization(alice, facts)
+      .replace(/body="."/, 'body="0')
+      .replace(/body="[0-9a-f]{64}"/, `body="${bodyDigest('{"a":1}')}"`);
     await assert.rejects(speak(other), refusedSpeech);
-    await assert.rejects(speak(authorization(alice, facts).replace('"alice"', '"bob"')), refusedSpeech);
+    await assert.rejects(
+      speak(authorization(alice, facts).replace('"alice"', '"bob"')),
+      refusedSpeech,
+    );
     await assert.rejects(speak(authorization(dave, facts)), refusedSpeech);
     for (const text of ['', 'Bearer x', 'Undisclosed-Ed25519 operator="alice"'])
       await assert.rejects(speak(text), refusedSpeech);

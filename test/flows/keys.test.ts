@@ -118,13 +118,20 @@ describe('keys backup, keys restore and keys rotate', () => {
 
   test('a rotated kek rewraps every data key, and a backup is made of all versions', async () => {
     const wrapped = async (): Promise<string> =>
-      JSON.stringify(await database.db.query('SELECT name, kek_version, wrapped FROM data_key ORDER BY 1'));
+      JSON.stringify(
+        await database.db.query('SELECT name, kek_version, wrapped FROM data_key ORDER BY 1'),
+      );
     const before = await wrapped();
     const answer = await first.run<{ rewrapped: number }>('keys', 'rotate', 'kek', '--as', 'alice');
     assert.equal(answer.rewrapped, 2);
     assert.notEqual(await wrapped(), before);
-    const rows = await database.db.query<{ kek_version: number }>('SELECT kek_version FROM data_key');
-    assert.deepEqual(rows.map(({ kek_version }) => kek_version), [2, 2]);
+    const rows = await database.db.query<{ kek_version: number }>(
+      'SELECT kek_version FROM data_key',
+    );
+    assert.deepEqual(
+      rows.map(({ kek_version }) => kek_version),
+      [2, 2],
+    );
     await first.run('keys', 'backup', backup, '--as', 'alice');
     await assert.rejects(first.run('keys', 'backup', backup, '--as', 'alice'), { code: 'EEXIST' });
     const text = await readFile(backup, 'utf8');

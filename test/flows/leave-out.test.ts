@@ -39,7 +39,11 @@ test('suppressed and withdrawn people get nothing, and are shown in the sum', as
         reason,
         operator: 'bob',
       });
-    const request = { addresses: [named, 'nobody@elsewhere.example'], reason: 'left', operator: 'bob' };
+    const request = {
+      addresses: [named, 'nobody@elsewhere.example'],
+      reason: 'left',
+      operator: 'bob',
+    };
     assert.deepEqual(await withdraw(db, road.keyring, road.broadcast, request), {
       withdrawn: 1,
       given: 2,

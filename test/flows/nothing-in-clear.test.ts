@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { sampleCustomers } from '../../demo/sample-customers.ts';
+import { shippedStages } from '../../src/broadcast/block-pool.ts';
 import { HaltSwitch } from '../../src/broadcast/halt.ts';
+import { lookBeforeWrite } from '../../src/broadcast/last-look.ts';
 import { proofBundle } from '../../src/broadcast/prove.ts';
 import { ReleaseDesk } from '../../src/broadcast/release-desk.ts';
-import { lookBeforeWrite } from '../../src/broadcast/last-look.ts';
-import { shippedStages } from '../../src/broadcast/block-pool.ts';
 import { startSequencer } from '../../src/ledger/sequencer.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/store/embedded.ts';
@@ -107,7 +107,9 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
     const pieces: Buffer[] = [];
     for (const { name } of tables)
       for (const format of ['TEXT', 'BINARY'])
-        for await (const piece of db.copyOut(`COPY (SELECT * FROM ${name}) TO STDOUT (FORMAT ${format})`))
+        for await (const piece of db.copyOut(
+          `COPY (SELECT * FROM ${name}) TO STDOUT (FORMAT ${format})`,
+        ))
           pieces.push(piece);
     return Buffer.concat(pieces);
   }
@@ -120,7 +122,9 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
     await db.query('INSERT INTO planted SELECT unnest($1::bytea[])', [forms]);
     await db.query('CHECKPOINT');
     const pieces: Buffer[] = [];
-    for await (const piece of db.copyOut('COPY (SELECT value FROM planted) TO STDOUT (FORMAT BINARY)'))
+    for await (const piece of db.copyOut(
+      'COPY (SELECT value FROM planted) TO STDOUT (FORMAT BINARY)',
+    ))
       pieces.push(piece);
     assert.deepEqual([...finder.find(Buffer.concat(pieces))].sort(), everything);
     const { found } = searchFolder(finder, folder);

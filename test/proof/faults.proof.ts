@@ -18,7 +18,9 @@ export async function run(options: {
     tables[each] = table.split('\n');
     options.log(`${table}\n`);
   }
-  const sum = (run: string): { readonly run: number; readonly bytes: number; readonly leaked: number } => {
+  const sum = (
+    run: string,
+  ): { readonly run: number; readonly bytes: number; readonly leaked: number } => {
     const cells = matrix.cells.filter((cell) => cell.run === run && !cell.by.startsWith('–'));
     const bytes = cells.reduce((total, cell) => total + cell.bytes, 0);
     return { run: cells.length, bytes, leaked: cells.filter((cell) => cell.leaked).length };
@@ -26,7 +28,8 @@ export async function run(options: {
   const [shipped, detectOff, bothOff] = RUNS.map(sum);
   if (shipped === undefined || detectOff === undefined || bothOff === undefined)
     throw new Error('a run is missing');
-  if (shipped.bytes + detectOff.bytes > 0) throw new Error('a message with a fault was handed over');
+  if (shipped.bytes + detectOff.bytes > 0)
+    throw new Error('a message with a fault was handed over');
   if (bothOff.leaked !== bothOff.run) throw new Error('a fault did not leak with every look off');
   if (matrix.clean !== matrix.cleanWanted) throw new Error('a message without a fault is missing');
   return {

@@ -14,7 +14,9 @@ const bytesOf = (text: string): Buffer => Buffer.from(text, 'utf8');
 function base64Forms(text: string): Buffer[] {
   const bytes = bytesOf(text);
   return [0, 1, 2].flatMap((shift) => {
-    const digits = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64').replace(/=+$/, '');
+    const digits = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
     const from = Math.ceil((shift * 8) / 6);
     const to = Math.floor(((shift + bytes.length) * 8) / 6);
     const settled = digits.slice(from, to);
@@ -83,7 +85,9 @@ export function finderOf(addresses: readonly string[]): Finder {
         const key = hashAt(bytes, at) % present.length;
         if (present[key] === 0) continue;
         for (const needle of buckets.get(key) ?? [])
-          if (bytes.compare(needle.bytes, 0, needle.bytes.length, at, at + needle.bytes.length) === 0)
+          if (
+            bytes.compare(needle.bytes, 0, needle.bytes.length, at, at + needle.bytes.length) === 0
+          )
             found.add(needle.form);
       }
       return found;
@@ -95,7 +99,11 @@ export function finderOf(addresses: readonly string[]): Finder {
 export function searchFolder(
   finder: Finder,
   folder: string,
-): { readonly files: number; readonly bytes: number; readonly found: ReadonlyMap<string, ReadonlySet<string>> } {
+): {
+  readonly files: number;
+  readonly bytes: number;
+  readonly found: ReadonlyMap<string, ReadonlySet<string>>;
+} {
   const found = new Map<string, ReadonlySet<string>>();
   let files = 0;
   let bytes = 0;

@@ -34,7 +34,7 @@ export async function startQuotingSink(): Promise<QuotingSink> {
   const refuse = (code: number, enhanced: string, address: string): string => {
     refusals.set(code, (refusals.get(code) ?? 0) + 1);
     quoted.add(address);
-    const spelled = SPELLINGS[refusals.get(code) as number % SPELLINGS.length] ?? SPELLINGS[0];
+    const spelled = SPELLINGS[(refusals.get(code) as number) % SPELLINGS.length] ?? SPELLINGS[0];
     const text = SPELLINGS[count % SPELLINGS.length]?.(address) ?? address;
     return `${code}-${enhanced} <${text}>: recipient ${spelled?.(address) ?? ''} rejected\r\n${code} ${enhanced} no mailbox ${text} here\r\n`;
   };
@@ -81,7 +81,10 @@ export async function startQuotingSink(): Promise<QuotingSink> {
         pending = pending.slice(end + 5);
         data = false;
         if (number % 10 >= 6) socket.write('250 2.0.0 kept\r\n');
-        else socket.write(number % 2 === 0 ? refuse(552, '5.2.2', reader) : refuse(451, '4.7.1', reader));
+        else
+          socket.write(
+            number % 2 === 0 ? refuse(552, '5.2.2', reader) : refuse(451, '4.7.1', reader),
+          );
       }
     });
     socket.write('220 sink.example ESMTP\r\n');
