@@ -41,6 +41,10 @@ export class WorkerPool<Task, Result> {
       });
       worker.on('message', (answer: Answer) => this.#answered(worker, answer));
       worker.on('error', (error) => this.#failed(worker, error));
+      // A module that waits for ever ends its thread without an error.
+      worker.on('exit', (status) => {
+        if (!this.#closed) this.#failed(worker, new Error(`the thread ended with ${status}`));
+      });
       this.#workers.push(worker);
       this.#idle.push(worker);
     }

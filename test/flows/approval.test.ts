@@ -167,8 +167,8 @@ describe('approval', () => {
   /** Rows in the database changed after the approval, and what the release says then. */
   const rows: Readonly<Record<string, { readonly sql: string; readonly says: RegExp }>> = {
     'a prepared message’s byte': {
-      sql: 'UPDATE prepared SET sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1) WHERE broadcast_id = $1 AND position = 4',
-      says: /row 4|row b-[^ ]*\/4/,
+      sql: 'UPDATE prepared SET sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1) WHERE broadcast_id = $1 AND position = 1',
+      says: /row 1|row b-[^ ]*\/1\b/,
     },
     'two messages that changed places': {
       sql: `UPDATE prepared p SET leaf = q.leaf, sealed = q.sealed FROM prepared q
@@ -207,6 +207,30 @@ describe('approval', () => {
       assert.match(said, says);
       assert.deepEqual(tap.take(), []);
     });
+
+  test('a message changed in a later ring: nobody of that ring gets anything', async () => {
+    const id = await approved();
+    const rows = await house.db.query<{ ring: number; n: number; first: number }>(
+      `SELECT ring, count(*)::int AS n, min(position) AS first FROM audience_row
+        WHERE broadcast_id = $1 GROUP BY ring ORDER BY ring`,
+      [id],
+    );
+    const [early, late] = rows;
+    assert.ok(early !== undefined && late !== undefined && late.n > 1);
+    await house.db.query(
+      `UPDATE prepared SET sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1)
+        WHERE broadcast_id = $1 AND position = $2`,
+      [id, late.first + 1],
+    );
+    tap.take();
+    const said = await outcome(id);
+    assert.match(said, /^held/);
+    assert.match(said, new RegExp(`/${late.first + 1}\\b`));
+    const came = tap.take().filter(({ content }) => content.length > 0);
+    const positions = came.map(({ from }) => Number(/^r-(\d+)-/.exec(from)?.[1]));
+    assert.equal(positions.length, early.n);
+    assert.ok(positions.every((position) => position < late.first));
+  });
 
   for (const [what, sql] of Object.entries({
     'a signed row’s byte':

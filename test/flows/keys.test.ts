@@ -133,7 +133,10 @@ describe('keys backup, keys restore and keys rotate', () => {
       [2, 2],
     );
     await first.run('keys', 'backup', backup, '--as', 'alice');
-    await assert.rejects(first.run('keys', 'backup', backup, '--as', 'alice'), { code: 'EEXIST' });
+    await assert.rejects(first.run('keys', 'backup', backup, '--as', 'alice'), {
+      code: 'cli.unreadable',
+      message: /already/,
+    });
     const text = await readFile(backup, 'utf8');
     const ring = JSON.parse(await readFile(first.env.UNDISCLOSED_KEYRING ?? '', 'utf8'));
     assert.equal(ring.kek.length, 2);

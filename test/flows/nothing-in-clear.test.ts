@@ -58,7 +58,7 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
       const report = await house.importCsv(`${lines.join('\n')}\n`);
       log(JSON.stringify(report));
       assert.deepEqual([report.added, report.rejected], [PEOPLE, 1]);
-      const id = await house.create(await sampleNotice(), sink.port, { retrySeconds: [0, 0] });
+      const id = await house.create(await sampleNotice(), sink.port, { retrySeconds: [0.1] });
       log(JSON.stringify(await house.prepare(id)));
       log(JSON.stringify(await house.approve(id)));
       const desk = new ReleaseDesk(

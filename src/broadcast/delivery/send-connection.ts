@@ -17,6 +17,8 @@ export interface ConnectionOwner {
   readonly route: Route;
   /** The next message for this connection, or null when there is none now. */
   take(): Outgoing | null;
+  /** The far side's answers do not fit this envelope. */
+  outOfStep(message: Outgoing, commands: Buffer): void;
   /** The far side is ready for the content of this message: to be handed over in this turn. */
   ready(connection: SendConnection, message: Outgoing, commands: Buffer): void;
   settled(message: Outgoing, result: SendResult): void;
@@ -260,7 +262,11 @@ export class SendConnection {
     const inOrder = mail.code < 300 && rcpt.code < 300 && data.code === 354;
     if (refusal !== undefined) this.#refused(envelope, refusal, data.code === 354);
     else if (inOrder) this.#owner.ready(this, envelope.message, envelope.commands);
-    else this.#lost('the far side answers an envelope with codes that do not belong there', null);
+    else {
+      // Another number of answers than commands: either side may be wrong, so ours is looked at before anything is tried again.
+      this.#owner.outOfStep(envelope.message, envelope.commands);
+      this.#lost('the far side answers an envelope with codes that do not belong there', null);
+    }
   }
 
   /** A refused envelope leaves a transaction open at the far side (RFC 5321 section 4.1.1.5). */

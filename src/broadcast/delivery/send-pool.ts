@@ -140,6 +140,15 @@ export class SendPool implements ConnectionOwner {
     return true;
   }
 
+  /** Answers that do not fit may be the mark of a wrong envelope: it stops the broadcast as wrong content would. */
+  outOfStep(message: Outgoing, commands: Buffer): void {
+    const { allowed, look, stopped } = this.#options;
+    const result = look(message.bytes, commands, message.leaf, allowed);
+    if (result.kind !== 'stop' || this.#stopping) return;
+    this.#stopping = true;
+    stopped.call(this.#options, message, result);
+  }
+
   settled(message: Outgoing, result: SendResult): void {
     if (result.kind === 'replied') {
       this.#suspect = false;

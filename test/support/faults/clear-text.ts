@@ -85,9 +85,7 @@ export function finderOf(addresses: readonly string[]): Finder {
         const key = hashAt(bytes, at) % present.length;
         if (present[key] === 0) continue;
         for (const needle of buckets.get(key) ?? [])
-          if (
-            bytes.compare(needle.bytes, 0, needle.bytes.length, at, at + needle.bytes.length) === 0
-          )
+          if (bytes.subarray(at, at + needle.bytes.length).equals(needle.bytes))
             found.add(needle.form);
       }
       return found;

@@ -67,6 +67,7 @@ const brokenClient: Connect = (id, owner) =>
       return { ...message, bytes: plantInBytes(place, message.bytes, message.reader, victim) };
     },
     ready: (connection, message, commands) => owner.ready(connection, message, commands),
+    outOfStep: (message, commands) => owner.outOfStep(message, commands),
     settled: (message, result) => owner.settled(message, result),
     closed: (connection, error) => owner.closed(connection, error),
   });
