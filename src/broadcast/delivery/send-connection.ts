@@ -10,7 +10,7 @@ import { type Reply, ReplyReader } from '../../smtp/reply.ts';
 import type { Route } from '../route.ts';
 import { type Envelope, envelopeOf } from './envelope.ts';
 import type { Outgoing, SendResult } from './outgoing.ts';
-import { openSocket, upgradeSocket } from './socket.ts';
+import { openSocket, type Phase, upgradeSocket } from './socket.ts';
 
 /** What a connection needs of its pool. */
 export interface ConnectionOwner {
@@ -24,16 +24,6 @@ export interface ConnectionOwner {
   settled(message: Outgoing, result: SendResult): void;
   closed(connection: SendConnection, error: Fault | null): void;
 }
-
-type Phase =
-  | 'greeting'
-  | 'ehlo'
-  | 'starttls'
-  | 'idle'
-  | 'envelope'
-  | 'reset'
-  | 'content'
-  | 'closed';
 
 const DOT = Buffer.from('\r\n.\r\n');
 const DOT_AFTER_BREAK = Buffer.from('.\r\n');

@@ -4,6 +4,17 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Route } from '../route.ts';
 
+/** What a connection waits for, in the order of its life. */
+export type Phase =
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'idle'
+  | 'envelope'
+  | 'reset'
+  | 'content'
+  | 'closed';
+
 const READ_BYTES = 16_384;
 
 /** Opens the connection of a route; `data` gets what arrives and keeps none of it. */
