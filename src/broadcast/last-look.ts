@@ -42,22 +42,16 @@ const PERCENT = 0x25;
 const AMPERSAND = 0x26;
 const AT = 0x40;
 
-/** What a byte may be the start of. The raw look and the look at decoded text each have a table, so that one lookup a byte is enough. */
+/** What a byte of a decoded text may be the start of: one lookup a byte is enough. */
 const PLAIN = 0;
 const TOKEN = 1;
 const MARK_AT = 2;
 const MARK_CODED = 3;
-const MARK_BREAK = 4;
-const MARK_QUOTED = 5;
-const RAW = new Uint8Array(256);
+const MARK_QUOTED = 4;
 const TEXT = new Uint8Array(256);
-for (const table of [RAW, TEXT]) {
-  table[AT] = MARK_AT;
-  // The percent sign, the ampersand, the backslash, and the first byte of the full-width and small at signs.
-  for (const byte of [PERCENT, AMPERSAND, 0x5c, 0xef]) table[byte] = MARK_CODED;
-}
-for (const byte of [0, LF, CR]) RAW[byte] = MARK_BREAK;
-RAW[EQUALS] = MARK_QUOTED;
+TEXT[AT] = MARK_AT;
+// The percent sign, the ampersand, the backslash, and the first byte of the full-width and small at signs.
+for (const byte of [PERCENT, AMPERSAND, 0x5c, 0xef]) TEXT[byte] = MARK_CODED;
 
 const BASE64_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const NO_DIGIT = 255;
@@ -281,33 +275,45 @@ function hidesAt(bytes: Buffer, at: number): boolean {
   return CODED_AT.test(bytes.toString('latin1', at, at + 40));
 }
 
-/** One pass over the bytes as they travel: line breaks, transfer encodings, and every at sign, coded or not. */
+/** A bare CR or LF, a NUL, or a line that starts with a dot, which the wire would have to double. */
+const WRONG_BREAK = /\r(?!\n)|(?<!\r)\n|\n\.|\0/;
+const LINE_WITH_C = /\n[Cc]/g;
+const RAW_MARKS = /[@%&\\\xef]/g;
+const WIDE_QUOTED = /[Ee][Ff]=[Bb][Cc9]=[Aa][0Bb]/g;
+
+/**
+ * Over the bytes as they travel: line breaks, transfer encodings, and every at sign, coded or not. One regular expression
+ * for each is 2 to 4 us for 10 KB; a loop over the bytes took 24.
+ */
 function lookAtRaw(bytes: Buffer, known: readonly Known[]): LookResult {
   if (bytes[0] === DOT) return stop('line-breaks', 'byte 0');
-  const length = bytes.length;
-  for (let i = 0; ; i++) {
-    // A loop without a call in it takes half the time for each byte.
-    while (i < length && RAW[bytes[i] as number] === PLAIN) i++;
-    if (i >= length) return CLEAR;
-    const kind = RAW[bytes[i] as number] as number;
-    if (kind === MARK_QUOTED && !isQuotedAt(bytes, i)) {
-      // In text that is quoted all over two of three bytes are leapt over: half the time.
-      if (isHexPair(bytes, i + 1)) i += 2;
-      continue;
-    }
-    const why = kind === MARK_BREAK ? wrongBreak(bytes, i) : wrongMark(bytes, i, kind, known);
+  const text = bytes.toString('latin1');
+  for (let i = nextOf(LINE_WITH_C, text, 0); i >= 0; i = nextOf(LINE_WITH_C, text, i + 1))
+    if (namesOtherEncoding(bytes, i + 1)) return stop('transfer-encoding', `byte ${i}`);
+  for (let i = nextOf(RAW_MARKS, text, 0); i >= 0; i = nextOf(RAW_MARKS, text, i + 1)) {
+    const why = wrongMark(bytes, i, bytes[i] === AT ? MARK_AT : MARK_CODED, known);
     if (why !== null) return stop(why, `byte ${i}`);
   }
+  const quoted = lookAtQuoted(bytes, text, known);
+  if (quoted.kind === 'stop') return quoted;
+  const broken = WRONG_BREAK.exec(text);
+  return broken === null ? CLEAR : stop('line-breaks', `byte ${broken.index}`);
 }
 
-/** Every line ends in CRLF, none starts with a dot that the wire would have to double, none names an encoding but the two. */
-function wrongBreak(bytes: Buffer, i: number): LookReason | null {
-  const byte = bytes[i];
-  if (byte === CR) return bytes[i + 1] === LF ? null : 'line-breaks';
-  if (byte !== LF || bytes[i - 1] !== CR) return 'line-breaks';
-  const next = bytes[i + 1] as number;
-  if (next === DOT) return 'line-breaks';
-  return LOWER[next] === 0x63 && namesOtherEncoding(bytes, i + 1) ? 'transfer-encoding' : null;
+function nextOf(pattern: RegExp, text: string, from: number): number {
+  pattern.lastIndex = from;
+  return pattern.exec(text)?.index ?? -1;
+}
+
+/** `=40`, `=EF=BC=A0` and `=EF=B9=AB`: what follows the equals sign is searched for, since it is the rarer. */
+function lookAtQuoted(bytes: Buffer, text: string, known: readonly Known[]): LookResult {
+  const isWrong = (i: number): boolean =>
+    bytes[i] === EQUALS && wrongMark(bytes, i, MARK_QUOTED, known) !== null;
+  for (let i = text.indexOf('40'); i >= 0; i = text.indexOf('40', i + 1))
+    if (isWrong(i - 1)) return stop('foreign-address', `byte ${i - 1}`);
+  for (let i = nextOf(WIDE_QUOTED, text, 0); i >= 0; i = nextOf(WIDE_QUOTED, text, i + 1))
+    if (isWrong(i - 1)) return stop('foreign-address', `byte ${i - 1}`);
+  return CLEAR;
 }
 
 function wrongMark(
@@ -339,16 +345,6 @@ function knownOnceUnquoted(bytes: Buffer, at: number, known: readonly Known[]): 
   if (to < bytes.length && end - before < ADDRESS_MAX + 4) return false;
   return insideKnown(scratch, end, before, known) === KNOWN;
 }
-
-/** `=40`, and `=EF=BC=A0` or `=EF=B9=AB`. */
-function isQuotedAt(bytes: Buffer, i: number): boolean {
-  const next = bytes[i + 1] as number;
-  if (next === 0x34) return bytes[i + 2] === 0x30;
-  if ((next !== 0x45 && next !== 0x65) || LOWER[bytes[i + 2] as number] !== 0x66) return false;
-  return bytes[i + 3] === EQUALS && WIDE_AT_QUOTED.test(bytes.toString('latin1', i + 3, i + 9));
-}
-
-const WIDE_AT_QUOTED = /^=(?:bc=a0|b9=ab)/i;
 
 const ENCODING_FIELD = Buffer.from('content-transfer-encoding');
 

@@ -91,3 +91,15 @@ test('nothing of an address is ever left, wherever it stands, and the text is bo
     ),
   );
 });
+
+test('a name in base64 that is letters alone is a mark too, and words stay words', () => {
+  // amlheWkuaGFu and amFtZXMuYmVsbA have no digit; Ymxh is written as a word is.
+  for (const local of ['jiayi.han', 'james.bell', 'bla'])
+    for (const coding of ['base64', 'base64url'] as const) {
+      const coded = Buffer.from(local).toString(coding);
+      const masked = maskReply(`<${coded}>: no mailbox ${coded} here`, `${local}@post.example`);
+      assert.equal(masked, '[…] no mailbox […] here');
+    }
+  const text = "Recipient address rejected: User unknown, MAILBOX isn't there (Access denied)";
+  assert.equal(maskReply(text, 'jiayi.han@post.example'), text);
+});

@@ -44,8 +44,18 @@ export function stateOf(reply: Pick<Reply, 'code'>): 'accepted' | 'deferred' | '
   return reply.code >= 400 && reply.code < 500 ? 'deferred' : 'refused';
 }
 
-const PLAIN_WORD = /^[("'<]*[A-Za-z]{1,15}(?:['’-][A-Za-z]{1,15})?[)"'>.,:;!?]*$/;
+/** Written as words are: base64 of a name can be letters alone, but then they change their case within. */
+const PLAIN_WORD =
+  /^[("'<]*(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,15})(?:['’-](?:[A-Z]?[a-z]{1,14}|[A-Z]{1,15}))?[)"'>.,:;!?]*$/;
 const REPLY_CHARS_MAX = 160;
+
+/** Whether a word holds a part of the address, as it stands or in base64. */
+function says(word: string, part: string): boolean {
+  if (word.toLowerCase().includes(part)) return true;
+  const decoded = Buffer.from(word.replace(/[^A-Za-z]/g, ''), 'base64').toString('utf8');
+  const lower = decoded.toLowerCase();
+  return lower.includes(part) || (lower.length > 2 && part.includes(lower));
+}
 
 /**
  * Keeps only plain words of a refusal: whatever has an at sign, a digit, a code or the recipient's own words in it
@@ -60,8 +70,7 @@ export function maskReply(text: string, address: string): string {
     .split(/\s+/)
     .map((word) => {
       if (!PLAIN_WORD.test(word)) return '[…]';
-      const lower = word.toLowerCase();
-      return own.some((part) => lower.includes(part)) ? '[…]' : word;
+      return own.some((part) => says(word, part)) ? '[…]' : word;
     })
     .join(' ')
     .replace(/(?:\[…\] ?){2,}/g, '[…] ');

@@ -272,8 +272,13 @@ async function feed(
       if (parser.destroyed) return null;
       if (!parser.write(text))
         await new Promise<void>((resolve) => {
-          parser.once('drain', resolve);
-          parser.once('close', resolve);
+          const go = (): void => {
+            parser.off('drain', go);
+            parser.off('close', go);
+            resolve();
+          };
+          parser.on('drain', go);
+          parser.on('close', go);
         });
       const next = await rest.next();
       text = next.done === true ? undefined : next.value;
