@@ -137,7 +137,7 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
     const planted = searchFolder(finder, house.dataDir).found;
     assert.deepEqual([...(planted.get('planted.log') ?? [])].sort(), everything);
     await rm(path);
-    assert.deepEqual([...finder.find(Buffer.from('x GRETA.Planted y'))], ['plain']);
+    assert.ok(finder.find(Buffer.from('x GRETA.Planted y')).has('plain'));
     assert.equal(finder.find(Buffer.from('greta.plante@mail.exampl')).size, 0);
     await db.query('DROP TABLE planted');
   });

@@ -7,6 +7,7 @@ import { SendConnection } from '../../../src/broadcast/delivery/send-connection.
 import type { Connect } from '../../../src/broadcast/delivery/send-pool.ts';
 import { withdraw } from '../../../src/broadcast/leave-out.ts';
 import { letOn } from '../../../src/broadcast/let-on.ts';
+import type { Release, ReleaseEnd } from '../../../src/broadcast/release.ts';
 import type { ReleaseEnvironment } from '../../../src/broadcast/release-start.ts';
 import { addressIndex } from '../../../src/customers/record.ts';
 import { testDatabase } from '../database.ts';
@@ -28,6 +29,8 @@ import { plantInBytes } from './plant.ts';
 import { shows } from './spellings.ts';
 import { brokenStages } from './stages.ts';
 import { openTap, type Tap, type Transaction } from './tap.ts';
+
+const RELEASE_MS_MAX = 30_000;
 
 export const RUNS = ['as shipped', 'detect off', 'both off'] as const;
 export type RunName = (typeof RUNS)[number];
@@ -150,6 +153,19 @@ async function approved(given: Circumstances, places: readonly Place[]): Promise
   });
 }
 
+/** A release that neither ends nor stops is a failure of its own, not a test that hangs. */
+async function endOf(release: Release): Promise<ReleaseEnd> {
+  const limit = setTimeout(
+    () => void release.stop('it did not end within its time'),
+    RELEASE_MS_MAX,
+  );
+  try {
+    return await release.done;
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
 /** Releases, and goes on without the reader whose message was stopped, until nothing stops it. */
 async function releaseAll(
   given: Circumstances,
@@ -165,7 +181,7 @@ async function releaseAll(
   const stops = new Map<Place, string>();
   const came: Transaction[] = [];
   for (let turn = 0; turn <= PLACES.length; turn++) {
-    const end = await house.release(id, environment);
+    const end = await endOf(await house.start(id, environment));
     came.push(...tap.take());
     if (end.kind === 'complete') return { stops, came };
     const because = 'because' in end ? end.because : end.kind;
