@@ -39,10 +39,42 @@ function figures(result, before = '') {
   });
 }
 
+const times = (value) => `${value.toFixed(1)}x`;
+const percent = (value) => `${Math.round(value * 100)} %`;
+
+/** What the benchmarks are about, in words; anything else is shown as it stands. */
+const HEADLINES = {
+  'whole-job': (r) => [
+    [
+      `Import, freeze, prepare, approve, sign and release of ${number(r.people)} people, 10 KB each`,
+      `**${r.seconds.toFixed(1)} s**; nodemailer's pool with its DKIM, sending alone, at its best of four connection counts: ${r.nodemailerSeconds.toFixed(1)} s (**${times(r.timesNodemailer)}**)`,
+    ],
+    [
+      'CPU seconds per 1,000 people, PostgreSQL apart',
+      `**${r.cpuSecondsPer1000.toFixed(2)}** (PostgreSQL ${r.postgresCpuSecondsPer1000.toFixed(2)}); nodemailer ${r.nodemailerCpuSecondsPer1000.toFixed(2)}`,
+    ],
+  ],
+  release: (r) => [
+    [
+      `Release of a signed broadcast, ${number(r.people)} people`,
+      `**${number(Math.round(r.perSecond))}/s**: **${times(r.timesNodemailer)}** nodemailer's ${number(Math.round(r.nodemailerPerSecond))}/s, **${percent(r.shareOfSmtpSource)}** of what \`smtp-source -d\` does into the same sink`,
+    ],
+  ],
+  prepare: (r) => [
+    [
+      `Prepare and sign together, ${number(r.people)} people`,
+      `**${number(Math.round(r.perSecond))}/s**, ${percent(r.shareOfBound)} of what signing alone allows on this machine (${number(Math.round(r.signingBoundPerSecond))}/s)`,
+    ],
+    ['Memory of server and command while preparing, summed', `${number(r.prepareOursMb)} MB`],
+  ],
+};
+
 /** Named in the file itself (`readme`: [{ label, value }]), or every figure at the top of a measurement. */
 function rows({ results, readme }) {
   if (Array.isArray(readme)) return readme.map(({ label, value }) => [label, String(value)]);
   return Object.entries(results).flatMap(([name, result]) => {
+    if (HEADLINES[name] !== undefined && typeof result.people === 'number')
+      return HEADLINES[name](result);
     const all = figures(result).map(([label, value]) => `${label} **${value}**`);
     return all.length === 0 ? [] : [[words(name), all.slice(0, 6).join('; ')]];
   });
