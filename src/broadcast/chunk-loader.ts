@@ -152,7 +152,7 @@ export class ChunkLoader {
     };
   }
 
-  /** Opens the seals of one row and joins the message: about 12 us. Nothing is rendered. */
+  /** Opens the seals of one row and joins the message. Nothing is rendered. */
   outgoing(row: WaitingRow): Outgoing {
     const { broadcast, key, compiled } = this.#options;
     const name = rowName(broadcast, row.position);

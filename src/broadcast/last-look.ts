@@ -282,8 +282,8 @@ const RAW_MARKS = /[@%&\\\xef]/g;
 const WIDE_QUOTED = /[Ee][Ff]=[Bb][Cc9]=[Aa][0Bb]/g;
 
 /**
- * Over the bytes as they travel: line breaks, transfer encodings, and every at sign, coded or not. One regular expression
- * for each is 2 to 4 us for 10 KB; a loop over the bytes took 24.
+ * Over the bytes as they travel: line breaks, transfer encodings, and every at sign, coded or not. Each pattern alone takes
+ * 0.3 to 9 us for 7 to 17 KB; a loop over the bytes took 24 us in all.
  */
 function lookAtRaw(bytes: Buffer, known: readonly Known[]): LookResult {
   if (bytes[0] === DOT) return stop('line-breaks', 'byte 0');

@@ -17,7 +17,7 @@ interface Answer {
   readonly fault?: { code: string; message: string; where?: string; remedy?: string };
 }
 
-/** Beyond this a thread's heap is a leak: slots and messages of a block of 1,024 are about 15 MB. */
+/** A thread holds one block of 1,024 messages at a time: a heap beyond this is a leak. */
 const YOUNG_GENERATION_MB = 8;
 const OLD_GENERATION_MB = 96;
 

@@ -12,15 +12,11 @@ import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { Fault } from '../base/errors.ts';
-import type { Decision, Identity } from '../guard/check.ts';
-import type { Submission } from '../guard/judge.ts';
+import type { CheckCopies, Identity } from '../guard/check.ts';
 import type { Gate } from './gate.ts';
 import type { GateProblem, ProviderAdapter, ProviderAnswer } from './provider-api/adapter.ts';
 import { createSendgridAdapter } from './provider-api/sendgrid.ts';
 import { callUpstream, openAgents, type UpstreamAgents } from './provider-api/upstream.ts';
-
-/** Judges all copies of one call together and records the verdict before it resolves. */
-export type CheckCopies = (copies: readonly Submission[], identity: Identity) => Promise<Decision>;
 
 /** Where events go; fields never hold addresses, bodies or keys. */
 export interface ProviderApiLog {

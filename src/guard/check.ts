@@ -28,6 +28,7 @@ export interface Decision extends Judgement {
 }
 
 export type Check = (submission: Submission, identity: Identity) => Promise<Decision>;
+/** Judges all copies of one call together and records the verdict before it resolves. */
 export type CheckCopies = (copies: readonly Submission[], identity: Identity) => Promise<Decision>;
 
 export interface GuardOptions {

@@ -5,7 +5,7 @@ import { Fault } from '../base/errors.ts';
 import { type KeyringDocument, keyringOf } from './keyring.ts';
 import { open, seal, sealingKey } from './seal.ts';
 
-/** scrypt, RFC 7914: 128 MiB and about 0.5 s a guess. */
+/** scrypt, RFC 7914: 128 MiB (128 N r) for each guess. */
 const COST = { N: 1 << 17, r: 8, p: 1, maxmem: 256 << 20 };
 
 interface Backup {

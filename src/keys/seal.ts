@@ -26,7 +26,7 @@ export interface SealingKey {
 const pool = Buffer.alloc(NONCE_BYTES * POOL_NONCES);
 let poolNext = pool.length;
 
-/** 96 random bits (NIST SP 800-38D 8.2.2); drawn 1,024 at a time, 0.1 us instead of 1 us each. */
+/** 96 random bits (NIST SP 800-38D 8.2.2); drawn 1,024 at a time, to ask the system less often. */
 function nextNonce(): Buffer {
   if (poolNext >= pool.length) {
     randomFillSync(pool);

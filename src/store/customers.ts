@@ -29,7 +29,7 @@ export function conflictingImportLines(
 
 /**
  * Merges the staged rows: new records are added, changed ones get the next version.
- * Sorted by the index's own order: 1M rows took 9 s sorted and 31 s unsorted into a fresh register.
+ * Sorted by the index's own order, so that its pages are filled one after another.
  */
 export async function mergeImport(
   tx: Transaction,
