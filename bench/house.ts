@@ -10,10 +10,13 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { sampleCustomers } from '../demo/sample-customers.ts';
+import { roadCommands } from '../demo/road-commands.ts';
+import { csvOf, type SampleCustomer, sampleCustomers } from '../demo/sample-customers.ts';
+import { removeApart } from '../src/store/embedded.ts';
 import { type Cpu, cpuOf, MemoryWatch } from './usage.ts';
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+/** As a user starts it: with its memory settings and its cache of compiled sources. */
+const LAUNCHER = fileURLToPath(new URL('../undisclosed', import.meta.url));
 const NOTICE = fileURLToPath(new URL('../demo/notice', import.meta.url));
 export const SEED = 20191101;
 /** What the sample notice lacks to 10 KB, as plain text in its HTML part. */
@@ -44,17 +47,15 @@ async function noticeOf(work: string): Promise<string> {
 
 /** People with an ASCII local part: smtp-sink does not offer SMTPUTF8. */
 async function writeCustomers(file: string, people: number): Promise<void> {
-  function* lines(): Generator<string> {
-    yield 'id,email,name,language,positions\n';
+  function* written(): Generator<SampleCustomer> {
     let left = people;
     for (const customer of sampleCustomers(Math.ceil(people * 1.02) + 50, SEED)) {
-      const { id, email, name, language, positions } = customer;
-      if (!/^[\x21-\x7e]+@/.test(email)) continue;
-      yield `${id},${email},"${name}",${language},${positions}\n`;
+      if (!/^[\x21-\x7e]+@/.test(customer.email)) continue;
+      yield customer;
       if (--left === 0) return;
     }
   }
-  await pipeline(Readable.from(lines()), createWriteStream(file));
+  await pipeline(Readable.from(csvOf(written())), createWriteStream(file));
 }
 
 async function postmasterOf(folder: string): Promise<number> {
@@ -95,8 +96,7 @@ export class House {
     this.#watch = new MemoryWatch(() => [server.pid ?? 0, ...this.#commands], postmaster);
   }
 
-  /** @param nodeArgs for the server alone, e.g. `--cpu-prof`. */
-  static async open(people: number, nodeArgs: readonly string[] = []): Promise<House> {
+  static async open(people: number): Promise<House> {
     const work = await mkdtemp(join(tmpdir(), 'undisclosed-bench-'));
     await chmod(work, 0o711);
     const env = {
@@ -109,8 +109,8 @@ export class House {
     await writeFile(env.UNDISCLOSED_CONFIG, '{}');
     await noticeOf(work);
     await writeCustomers(join(work, 'customers.csv'), people);
-    await runNode([MAIN, 'init', '--domain', 'northwind.example'], env, new Set());
-    const server = spawn(process.execPath, [...nodeArgs, MAIN, 'serve'], {
+    await runCommand(['init', '--domain', 'northwind.example'], env, new Set());
+    const server = spawn(LAUNCHER, ['serve'], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
       detached: true,
@@ -118,7 +118,7 @@ export class House {
     try {
       await readyLine(server);
       const house = new House(work, env, server, await postmasterOf(env.UNDISCLOSED_DATA));
-      for (const name of ['alice', 'bob']) await house.command(['operator', 'add', name]);
+      for (const name of ['alice', 'bob']) await house.command(roadCommands.addOperator(name));
       return house;
     } catch (error) {
       server.kill('SIGTERM');
@@ -132,7 +132,7 @@ export class House {
     const server = this.#server.pid ?? 0;
     const before = cpuOf(server, this.#postmaster);
     const started = performance.now();
-    const stdout = await runNode([MAIN, ...args, '--json'], this.#env, this.#commands);
+    const stdout = await runCommand([...args, '--json'], this.#env, this.#commands);
     const seconds = (performance.now() - started) / 1000;
     const after = cpuOf(server, this.#postmaster);
     return {
@@ -147,6 +147,7 @@ export class House {
     this.#watch.close();
     this.#server.kill('SIGTERM');
     if (this.#server.exitCode === null) await once(this.#server, 'exit');
+    await removeApart(join(this.work, 'data', 'postgres'));
     await rm(this.work, { recursive: true, force: true });
   }
 }
@@ -161,12 +162,12 @@ function readyLine(server: ChildProcess): Promise<void> {
   });
 }
 
-async function runNode(
+async function runCommand(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   running: Set<number>,
 ): Promise<string> {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(LAUNCHER, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -183,6 +184,6 @@ async function runNode(
   const [status] = (await once(child, 'close')) as [number | null];
   running.delete(pid);
   if (status !== 0)
-    throw new Error(`${args.slice(1, 4).join(' ')} ended with ${status}: ${stderr}`);
+    throw new Error(`${args.slice(0, 3).join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
 }

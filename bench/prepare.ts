@@ -4,15 +4,14 @@
  */
 
 import { createSecretKey, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type SampleCustomer, sampleCustomers } from '../demo/sample-customers.ts';
 import { compileNotice } from '../src/broadcast/compile.ts';
-import { readNotice } from '../src/broadcast/notice.ts';
+import { type NoticeFiles, readNotice } from '../src/broadcast/notice.ts';
 import { sha256 } from '../src/broadcast/prepared-message.ts';
 import { stages } from '../src/broadcast/stages.ts';
+import { readNoticeFolder } from '../src/cli/notice-folder.ts';
 import { newSealingKey, open, seal } from '../src/keys/seal.ts';
 import { policyFrom } from '../src/policy/policy.ts';
 import { startSink } from './far-side.ts';
@@ -61,20 +60,11 @@ async function signingBound(): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0) / (BOUND_MS / 1000);
 }
 
-function filesOf(folder: string): Record<string, string> {
-  const files: Record<string, string> = {};
-  for (const name of ['notice.json', 'notice.html', 'notice.txt'])
-    files[name] = readFileSync(join(folder, name), 'utf8');
-  for (const name of readdirSync(join(folder, 'messages')))
-    files[`messages/${name}`] = readFileSync(join(folder, 'messages', name), 'utf8');
-  return files;
-}
-
 type Split = Record<'open' | 'render' | 'compose' | 'inspect' | 'look' | 'seal' | 'sign', number>;
 
 /** Microseconds of one message in each step, on one core: the least of several rounds. */
-function splitByStep(folder: string): Split {
-  const compiled = compileNotice(readNotice(filesOf(folder)), {
+function splitByStep(files: NoticeFiles): Split {
+  const compiled = compileNotice(readNotice(files), {
     broadcast: 'b-bench',
     messageIdDomain: 'northwind.example',
     returnPathDomain: 'bounce.northwind.example',
@@ -145,7 +135,7 @@ try {
   const road = await walk(house, sink.port, 20, log);
   const bound = (before + (await signingBound())) / 2;
   const seconds = road.prepare.seconds + road.sending.signingSeconds;
-  const microseconds = splitByStep(house.notice);
+  const microseconds = splitByStep(await readNoticeFolder(house.notice));
   report('prepare', {
     people,
     perSecond: people / seconds,

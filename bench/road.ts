@@ -1,12 +1,7 @@
 /** The whole road in measured steps. */
 
+import { type Created, type Released, roadCommands } from '../demo/road-commands.ts';
 import type { House, Step } from './house.ts';
-
-export interface Released {
-  readonly accepted: number;
-  readonly sendingSeconds: number;
-  readonly signingSeconds: number;
-}
 
 export interface RoadSteps {
   readonly import: Step;
@@ -15,7 +10,7 @@ export interface RoadSteps {
   readonly approve: Step;
   /** Signing and sending: `sending` has the time of each. */
   readonly release: Step;
-  readonly sending: Released;
+  readonly sending: Released['progress'];
 }
 
 function step({ seconds, cpu, oursMb, postgresMb }: Step): Step {
@@ -29,23 +24,16 @@ export async function walk(
   connections: number,
   log: (line: string) => void,
 ): Promise<RoadSteps> {
-  const as = (name: string): string[] => ['--as', name];
-  const imported = await house.command(['customers', 'import', house.csv, ...as('alice')]);
+  const imported = await house.command(roadCommands.import(house.csv));
   log(`import ${imported.seconds.toFixed(1)} s`);
   const route = `smtp://127.0.0.1:${port}?tls=none&connections=${connections}`;
-  const create = ['broadcast', 'create', house.notice, '--route', route, ...as('alice')];
-  const made = await house.command<{ broadcast: string }>(create);
+  const made = await house.command<Created>(roadCommands.create(house.notice, route));
   log(`freeze ${made.seconds.toFixed(1)} s`);
   const id = made.value.broadcast;
-  const prepared = await house.command(['broadcast', 'prepare', id, ...as('alice')]);
+  const prepared = await house.command(roadCommands.prepare(id));
   log(`prepare ${prepared.seconds.toFixed(1)} s`);
-  const approved = await house.command(['broadcast', 'approve', id, ...as('bob'), '--yes']);
-  const released = await house.command<{ kind: string; progress: Released }>([
-    'broadcast',
-    'release',
-    id,
-    ...as('alice'),
-  ]);
+  const approved = await house.command(roadCommands.approve(id));
+  const released = await house.command<Released>(roadCommands.release(id));
   if (released.value.kind !== 'complete')
     throw new Error(`the release ended as ${JSON.stringify(released.value)}`);
   const { accepted, sendingSeconds, signingSeconds } = released.value.progress;

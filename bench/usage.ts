@@ -32,10 +32,10 @@ function childrenOf(parent: number): number[] {
 }
 
 /** Resident bytes of one process; what it shares with others counts by its part. */
-function memoryOf(pid: number, field: 'Rss' | 'Pss'): number {
+function memoryOf(pid: number): number {
   try {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-    return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024;
+    return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
   } catch {
     return 0;
   }
@@ -67,12 +67,12 @@ export class MemoryWatch {
   constructor(ours: () => readonly number[], postmaster: number) {
     let samples = 0;
     this.#timer = setInterval(() => {
-      const rss = ours().reduce((sum, pid) => sum + memoryOf(pid, 'Rss'), 0);
-      this.#ours = Math.max(this.#ours, rss);
+      const pss = ours().reduce((sum, pid) => sum + memoryOf(pid), 0);
+      this.#ours = Math.max(this.#ours, pss);
       if (samples++ % 5 !== 0) return;
       const pids = [postmaster, ...childrenOf(postmaster)];
-      const pss = pids.reduce((sum, pid) => sum + memoryOf(pid, 'Pss'), 0);
-      this.#postgres = Math.max(this.#postgres, pss);
+      const all = pids.reduce((sum, pid) => sum + memoryOf(pid), 0);
+      this.#postgres = Math.max(this.#postgres, all);
     }, SAMPLE_MS);
   }
 

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { Fault } from '../src/base/errors.ts';
 import type { CommandIo, ExitStatus } from '../src/cli/command.ts';
 import { openDatabase } from '../src/store/database.ts';
+import { removeApart } from '../src/store/embedded.ts';
 import {
   type DemoResult,
   prove,
@@ -238,6 +239,8 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
   const clean = async (): Promise<void> => {
     await processes.stopAll();
     await database.drop();
+    // Root's database may stand apart from its data directory.
+    await removeApart(join(work, 'data', 'postgres'));
     await rm(work, { recursive: true, force: true });
   };
   const demo = wholeDemo(stage).catch((error: unknown) => error as Error);

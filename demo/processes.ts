@@ -32,7 +32,7 @@ export class Processes {
     env: Readonly<Record<string, string | undefined>>,
     log: (line: string) => void,
   ): Promise<Running> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    const child = spawn(process.execPath, [...process.execArgv, ...args], {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
@@ -71,7 +71,7 @@ export class Processes {
     env: Readonly<Record<string, string | undefined>>,
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+      const child = spawn(process.execPath, [...process.execArgv, ...args], {
         env: { ...process.env, ...env },
         stdio: ['ignore', 'pipe', 'inherit'],
       });

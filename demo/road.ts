@@ -3,6 +3,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { count } from './plots.ts';
+import {
+  type Created,
+  type Imported,
+  type Prepared,
+  type Released,
+  roadCommands,
+} from './road-commands.ts';
 import { command, HERE, MAIN, type Stage, say, showCommand } from './stage.ts';
 
 export interface FarSides {
@@ -80,53 +87,29 @@ export interface Road {
 export async function walkTheRoad(stage: Stage, far: FarSides): Promise<Road> {
   const { work } = stage;
   const csv = join(work, 'customers.csv');
-  for (const name of ['alice', 'bob']) await command(stage, 'operators', ['operator', 'add', name]);
+  for (const name of ['alice', 'bob'])
+    await command(stage, 'operators', roadCommands.addOperator(name));
   say(stage, 'Two people who work the system, each with a key of their own.');
-  const imported = await command<{ added: number }>(stage, 'import', [
-    'customers',
-    'import',
-    csv,
-    '--as',
-    'alice',
-  ]);
+  const imported = await command<Imported>(stage, 'import', roadCommands.import(csv));
   say(stage, `${count(imported.added)} customers. Their addresses are sealed in the database.`);
-  const made = await command<{
-    broadcast: string;
-    count: number;
-    rings: readonly { count: number }[];
-  }>(stage, 'freeze', [
-    'broadcast',
-    'create',
-    join(HERE, 'notice'),
-    '--route',
-    `smtp://127.0.0.1:${far.sinkPort}?tls=none`,
-    '--as',
-    'alice',
-  ]);
+  const route = `smtp://127.0.0.1:${far.sinkPort}?tls=none`;
+  const create = roadCommands.create(join(HERE, 'notice'), route);
+  const made = await command<Created>(stage, 'freeze', create);
   say(
     stage,
     `${count(made.count)} people, each with a place in the order of release: in rings of ${made.rings.map((ring) => count(ring.count)).join(', ')}. Somebody of each mail provider and language goes first; a ring opens when the last went well.`,
   );
   const id = made.broadcast;
-  const prepared = await command<{ manifestRoot: string; count: number }>(stage, 'prepare', [
-    'broadcast',
-    'prepare',
-    id,
-    '--as',
-    'alice',
-  ]);
+  const prepared = await command<Prepared>(stage, 'prepare', roadCommands.prepare(id));
   say(
     stage,
     `${count(prepared.count)} messages, each written for one reader in their language, and each inspected. None has left.`,
   );
-  await command(stage, 'approve', ['broadcast', 'approve', id, '--as', 'bob', '--yes']);
+  await command(stage, 'approve', roadCommands.approve(id));
   say(stage, 'bob, who made none of it, signed for exactly these messages. Their fingerprint:');
   say(stage, prepared.manifestRoot);
   const before = stage.seconds.length;
-  const end = await command<{
-    kind: string;
-    progress: { accepted: number; sendingSeconds: number; signingSeconds: number };
-  }>(stage, 'release', ['broadcast', 'release', id, '--as', 'alice']);
+  const end = await command<Released>(stage, 'release', roadCommands.release(id));
   if (end.kind !== 'complete') throw new Error(`the release ended as ${end.kind}`);
   stage.seconds.splice(
     before,

@@ -72,7 +72,7 @@ const TAIL_ENDINGS: Weighted<string> = [
 ];
 
 /** Mulberry32, a 32-bit generator: small, and the same on every machine. Gives 0 <= x < 1. */
-function generator(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -195,7 +195,7 @@ function nameOf(order: string, given: SampleName, family: SampleName): string {
  * About 1 % have an IDN domain (U-labels) and 0.5 % a local part that needs SMTPUTF8.
  */
 export function* sampleCustomers(count: number, seed: number): Generator<SampleCustomer> {
-  const random = generator(seed);
+  const random = seeded(seed);
   const taken = new Set<string>();
   for (let index = 0; index < count; index++) {
     const language = pickWeighted(random, LANGUAGES);
@@ -221,7 +221,8 @@ function csvField(value: string): string {
   return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
-function* csvLines(customers: Iterable<SampleCustomer>): Generator<string> {
+/** UTF-8 CSV with the columns id, email, name, language, positions, in pieces of about 64 KiB. */
+export function* csvOf(customers: Iterable<SampleCustomer>): Generator<string> {
   let chunk = 'id,email,name,language,positions\n';
   for (const { id, email, name, language, positions } of customers) {
     chunk += `${csvField(id)},${csvField(email)},${csvField(name)},${language},${positions}\n`;
@@ -232,10 +233,10 @@ function* csvLines(customers: Iterable<SampleCustomer>): Generator<string> {
   yield chunk;
 }
 
-/** Writes `count` people as UTF-8 CSV with the columns id, email, name, language, positions. */
+/** Writes `count` people as CSV. */
 export async function writeCustomersCsv(path: string, count: number, seed: number): Promise<void> {
   await pipeline(
-    Readable.from(csvLines(sampleCustomers(count, seed))),
+    Readable.from(csvOf(sampleCustomers(count, seed))),
     createWriteStream(path, { encoding: 'utf8' }),
   );
 }

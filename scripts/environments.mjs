@@ -184,9 +184,20 @@ function withoutPostgresUser(command) {
   return ['unshare', ['--mount', '/bin/sh', '-c', `${script}`, 'sh', ...command]];
 }
 
+/** Root's databases of data directories below our folder that stand apart from them. */
+function databasesApart() {
+  return fs.readdirSync(STATE_FOLDER).filter((name) => {
+    const record = path.join(STATE_FOLDER, name, 'data-directory');
+    return fs.existsSync(record) && fs.readFileSync(record, 'utf8').startsWith(base);
+  });
+}
+
 /** Processes below our temporary folder that outlive their command, and files they left there. */
 function leftBehind(folder) {
-  const names = fs.readdirSync(path.join(base, 't')).filter((name) => !/^(?:v8-|node-)/.test(name));
+  const names = [
+    ...fs.readdirSync(path.join(base, 't')).filter((name) => !/^(?:v8-|node-)/.test(name)),
+    ...databasesApart(),
+  ];
   const processes = fs
     .readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)

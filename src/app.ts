@@ -20,7 +20,7 @@ import type { Anchor } from './ledger/anchors.ts';
 import { type Sequencer, startSequencer } from './ledger/sequencer.ts';
 import { policyFrom } from './policy/policy.ts';
 import { type Database, openDatabase } from './store/database.ts';
-import { startEmbedded } from './store/embedded.ts';
+import { describeOrphans, startEmbedded } from './store/embedded.ts';
 import { migrate } from './store/migrate.ts';
 
 export interface App {
@@ -40,6 +40,8 @@ export interface App {
 export interface AppOptions {
   readonly config: Config;
   readonly log: (line: string) => void;
+  /** Keeps the embedded database running, and is called once, also during the start, when that cannot be done any more. */
+  readonly failed?: (fault: Fault) => void;
   /** Environment variables that hold providers' keys. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The stages and the last look; tests put faulty ones in their place. */
@@ -52,8 +54,10 @@ type Closer = () => Promise<void>;
 async function openStore(options: AppOptions, closers: Closer[]): Promise<Database> {
   const { config, log } = options;
   if (config.databaseUrl !== null) return openDatabase({ url: config.databaseUrl });
+  for (const line of await describeOrphans()) log(line);
   const server = await startEmbedded({ dataDir: join(config.dataDir, 'postgres'), log });
   closers.push(() => server.stop());
+  if (options.failed !== undefined) server.keepRunning(options.failed);
   return openDatabase(server.connection);
 }
 

@@ -34,7 +34,10 @@ export interface ListenSetting {
 
 export interface GateSettings {
   readonly smtp: {
-    readonly listen: ListenSetting;
+    /** `tls`: paths of PEM files, read when the gate starts. */
+    readonly listen: ListenSetting & {
+      readonly tls: { readonly certificate: string; readonly key: string } | null;
+    };
     readonly nextHop: ListenSetting & { readonly tls: 'none' | 'opportunistic' | 'required' };
     /** On a loopback address only: the policy of whoever connects without a key. */
     readonly anonymous: PolicySetting | null;
@@ -140,6 +143,18 @@ function tls(value: unknown): 'none' | 'opportunistic' | 'required' {
   throw new SettingError('gates.smtp.tls', 'it is none, opportunistic or required');
 }
 
+function certificate({ certificate, key }: Json): { certificate: string; key: string } | null {
+  if (certificate === undefined && key === undefined) return null;
+  for (const [name, path] of Object.entries({ certificate, key }))
+    if (typeof path !== 'string' || path === '')
+      throw new SettingError(
+        `gates.smtp.${name}`,
+        'the path of a PEM file is wanted',
+        'a certificate and its key are named together',
+      );
+  return { certificate: resolve(String(certificate)), key: resolve(String(key)) };
+}
+
 function callers(value: unknown): readonly CallerSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('gates.callers', 'a list is wanted');
@@ -164,7 +179,7 @@ function gates(file: Json): GateSettings {
       smtp === undefined
         ? null
         : {
-            listen: listen(smtp.listen, 'gates.smtp.listen'),
+            listen: { ...listen(smtp.listen, 'gates.smtp.listen'), tls: certificate(smtp) },
             nextHop: {
               ...listen(smtp.nextHop, 'gates.smtp.nextHop'),
               tls: tls(smtp.tls),

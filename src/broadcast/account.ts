@@ -4,6 +4,7 @@ import { KINDS } from '../customers/record.ts';
 import type { Database } from '../store/database.ts';
 import { countStates, positionsIn } from '../store/outcomes.ts';
 import { type Broadcast, loadBroadcast } from './broadcast.ts';
+import { type HungUpOn, hungUpOn } from './hung-up.ts';
 import { FINAL_STATES, type OutcomeState, STATES } from './outcome.ts';
 
 export type AccountState = OutcomeState | 'waiting';
@@ -20,6 +21,8 @@ export interface Account {
   readonly byKind: Readonly<Record<string, number>>;
   /** Rows whose content may have been accepted, at most 1,000. */
   readonly uncertain: readonly number[];
+  /** Rows over which the far side ended its connections without an answer, with the reason, at most 1,000. */
+  readonly hungUpOn: readonly HungUpOn[];
 }
 
 /** Counts the stored outcomes; nothing is taken from memory. */
@@ -49,5 +52,6 @@ export async function accountOf(db: Database, id: string): Promise<Account> {
     byLanguage,
     byKind,
     uncertain: uncertain.map((row) => row.position),
+    hungUpOn: await hungUpOn(db, id),
   };
 }

@@ -61,10 +61,13 @@ function addressOf(text: string, where: string): Address {
   });
 }
 
+/** The fields a notice declares, with their kinds. */
+type FieldKinds = readonly (readonly [name: string, kind: string])[];
+
 /** Number fields as numbers, so that ICU plurals and comparisons work; everything else as text. */
-function typedFields(notice: Notice, recipient: Recipient): CustomerFields {
+function typedFields(kinds: FieldKinds, recipient: Recipient): CustomerFields {
   const typed: Record<string, string | number> = {};
-  for (const [name, kind] of Object.entries(notice.settings.fields)) {
+  for (const [name, kind] of kinds) {
     const value = recipient.fields[name];
     if (value === undefined) continue;
     if (kind === 'text') typed[name] = value;
@@ -185,11 +188,12 @@ function compileLanguage(
   const bodySlots = [...slotPieces(text), ...slotPieces(html)];
   const subjectIsSlot = slotPieces(subject).length > 0;
   const { broadcast, tokenKey, messageIdDomain, returnPathDomain } = identity;
+  const kinds = Object.entries(notice.settings.fields);
   return {
     language,
     layout,
     render: (recipient) => {
-      const fields = typedFields(notice, recipient);
+      const fields = typedFields(kinds, recipient);
       const { position } = recipient;
       const form = deliveryForm(addressOf(recipient.address, `row ${position}`));
       const derived = tokens(tokenKey, broadcast, position);

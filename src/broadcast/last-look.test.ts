@@ -228,6 +228,23 @@ describe('inspectPrepared: an address of somebody else is found', () => {
     stopped(inspect(message(multipart('\r\nhello', '', base64(FOREIGN)))), 'foreign-address');
   });
 
+  test('as base64 or hexadecimal at the very start or end of a text, after any number of digits', () => {
+    for (let digits = 0; digits < 8; digits++)
+      for (const spell of [base64url, hex]) {
+        const token = `${'x'.repeat(digits)}${spell(FOREIGN)}`;
+        stopped(inspect(message({ body: token })), 'foreign-address');
+        stopped(inspect(message(multipart(`\r\n${token} `, `${token} `))), 'foreign-address');
+      }
+    const shortest = message({ body: base64url('a@b.co') });
+    stopped(inspect(shortest.subarray(0, shortest.length - 2)), 'foreign-address');
+  });
+
+  test('as base64 in a field beside another that has encoded words', () => {
+    const word = `X-Note: =?UTF-8?B?${base64('hello')}?=`;
+    clear(inspect(message({ headers: [word, `X-Ref: ${base64url(READER)}`] })));
+    stopped(inspect(message({ headers: [word, `X-Ref: ${base64url(FOREIGN)}`] })));
+  });
+
   test('with soft line breaks through the middle of the entity that spells the at sign', () => {
     const body = FOREIGN.replace('@', '&=\r\n#6=\r\n4;');
     stopped(inspect(message({ encoding: 'quoted-printable', body })), 'foreign-address');
@@ -336,6 +353,9 @@ const RAW: readonly (readonly [name: string, draft: Draft, why: LookReason])[] =
   ['a person with &commat;', { body: FOREIGN.replace('@', '&commat;') }, 'foreign-address'],
   ['a person with a full-width at', { body: FOREIGN.replace('@', '＠') }, 'foreign-address'],
   ['a person with =EF=BC=A0', { body: FOREIGN.replace('@', '=EF=BC=A0') }, 'foreign-address'],
+  ...['=ef=b9=ab', '=EF=B9=AB', '﹫', '%EF%BC%A0', '&#65131;', '\\u0040', '\\x40'].map(
+    (at) => [`a person with ${at}`, { body: FOREIGN.replace('@', at) }, 'foreign-address'] as const,
+  ),
   ...[120, 900].flatMap((count) => {
     const far = '=\r\n'.repeat(count);
     const draft = (body: string): Draft => ({ encoding: 'quoted-printable', body });
@@ -387,6 +407,25 @@ describe('both entries stop', () => {
     );
     stopped(inspect(bytes), 'not-one-to');
     stopped(write(bytes), 'not-one-to');
+  });
+
+  test('another encoding named in the very first line', () => {
+    const bytes = Buffer.concat([Buffer.from('Content-Transfer-Encoding: base64\r\n'), message()]);
+    stopped(inspect(bytes), 'transfer-encoding');
+  });
+
+  test('a line break in the body that lost its CR, or a CR that lost its line break, wherever it stands', () => {
+    const whole = message({ body: 'a\r\nb\r\n\r\nc' }).toString('latin1');
+    clear(inspect(Buffer.from(whole, 'latin1')));
+    let broken = 0;
+    for (let at = whole.indexOf('\r\n\r\n') + 4; at < whole.length; at++) {
+      if (whole[at] !== '\r' && whole[at] !== '\n') continue;
+      const bytes = Buffer.from(whole.slice(0, at) + whole.slice(at + 1), 'latin1');
+      stopped(inspect(bytes), 'line-breaks');
+      stopped(write(bytes), 'line-breaks');
+      broken++;
+    }
+    assert.equal(broken, 8);
   });
 
   test('a message that ends in a CR, or begins with a line break', () => {

@@ -136,7 +136,7 @@ export async function prepareBroadcast(
   );
   const { pool } = await openBlockPool(db, keyring, broadcast, request.stagesModule);
   try {
-    await inParallel(open, pool.size + 1, (block) =>
+    await inParallel(open, 2 * pool.size, (block) =>
       prepareBlock(db, pool, request, broadcast, block, progress),
     );
   } finally {

@@ -18,28 +18,60 @@ export class SendQueue {
   #named = 0;
   /** Given back: sent before all others. */
   readonly #returned: WaitingRow[] = [];
+  /** A connection was lost over them: they are tried again one at a time. */
+  readonly #setAside: WaitingRow[] = [];
+  /** The one of them that is in flight. */
+  #trying: number | null = null;
   readonly #inFlight = new Map<number, WaitingRow>();
   /** Settled, and their outcomes not stored yet: with the machine lost, the permit alone would know of them. */
   readonly #unstored = new Set<number>();
 
   /** Rows that have not been taken. */
   get waiting(): number {
+    return this.#setAside.length + this.#others;
+  }
+
+  get #others(): number {
     return this.#returned.length + this.#rows.length - this.#next;
+  }
+
+  /** Whether nothing but this row is in flight, and nothing waits but what was set aside. */
+  isLast(position: number): boolean {
+    return this.#others === 0 && this.#inFlight.size === (this.#inFlight.has(position) ? 1 : 0);
   }
 
   /** Rows that could be taken now. */
   get ready(): number {
-    return this.#returned.length + this.#covered - this.#next;
+    return this.#setAside.length + this.#returned.length + this.#covered - this.#next;
   }
 
   push(row: WaitingRow): void {
     this.#rows.push(row);
   }
 
-  /** The next row that the permit names, now in flight; null when there is none. */
-  take(): WaitingRow | null {
-    const row = this.#returned.pop() ?? this.#takeNext();
+  /**
+   * The next row that the permit names, now in flight; null when there is none.
+   * @param behind behind another message's content: then none that was set aside.
+   * @param othersFirst what was set aside comes after all others, not before them.
+   */
+  take(behind = false, othersFirst = true): WaitingRow | null {
+    const row =
+      this.#setAside.length === 0 ? this.#takeOther() : this.#takeBeside(behind, othersFirst);
     if (row !== null) this.#inFlight.set(row.position, row);
+    return row;
+  }
+
+  #takeOther(): WaitingRow | null {
+    return this.#returned.pop() ?? this.#takeNext();
+  }
+
+  /** With rows that were set aside: a connection that could try one comes for it empty-handed. */
+  #takeBeside(behind: boolean, othersFirst: boolean): WaitingRow | null {
+    const first = !othersFirst && this.#trying === null;
+    if (behind) return first ? null : this.#takeOther();
+    if (!first && this.#others > 0) return this.#takeOther();
+    const row = this.#setAside.shift() ?? null;
+    this.#trying = row?.position ?? null;
     return row;
   }
 
@@ -60,7 +92,7 @@ export class SendQueue {
 
   /** The row has an outcome, which is about to be stored. */
   settle(position: number): void {
-    this.#inFlight.delete(position);
+    this.#leave(position);
     this.#unstored.add(position);
   }
 
@@ -71,15 +103,26 @@ export class SendQueue {
 
   /** The row is not sent now, and has no outcome. */
   drop(position: number): void {
+    this.#leave(position);
+  }
+
+  #leave(position: number): WaitingRow | undefined {
+    const row = this.#inFlight.get(position);
     this.#inFlight.delete(position);
+    if (this.#trying === position) this.#trying = null;
+    return row;
   }
 
   /** The row's content was not handed over: it is the next to be taken. */
   giveBack(position: number): void {
-    const row = this.#inFlight.get(position);
-    if (row === undefined) return;
-    this.#inFlight.delete(position);
-    this.#returned.push(row);
+    const row = this.#leave(position);
+    if (row !== undefined) this.#returned.push(row);
+  }
+
+  /** As `giveBack`, and it may have been the reason: others go first, until one of them got through. */
+  setAside(position: number): void {
+    const row = this.#leave(position);
+    if (row !== undefined) this.#setAside.push(row);
   }
 
   /**
@@ -88,8 +131,8 @@ export class SendQueue {
    */
   cover(rows: number): readonly number[] {
     this.#named = Math.min(this.#rows.length, Math.max(this.#covered, this.#next + rows));
-    const returned = this.#returned.map((row) => row.position);
-    const early = [...this.#inFlight.keys(), ...this.#unstored, ...returned];
+    const back = [...this.#returned, ...this.#setAside].map((row) => row.position);
+    const early = [...this.#inFlight.keys(), ...this.#unstored, ...back];
     const pairs: number[] = [];
     for (const position of early.sort((a, b) => a - b)) extend(pairs, position);
     for (let i = this.#next; i < this.#named; i++)

@@ -16,6 +16,7 @@ import { ChunkLoader } from './chunk-loader.ts';
 import type { Connect } from './delivery/send-pool.ts';
 import type { TxtResolver } from './dkim-dns.ts';
 import { type HaltSwitch, haltFile } from './halt.ts';
+import { hungUpOn } from './hung-up.ts';
 import { IntentLog } from './intent-log.ts';
 import type { Allowed, lookBeforeWrite } from './last-look.ts';
 import type { Notice } from './notice.ts';
@@ -50,6 +51,8 @@ export interface ReleaseParts {
   readonly allowed: Allowed;
   readonly firstBatch: number;
   readonly recovery: RecoveryReport;
+  /** Positions over which the far side ended its connections in an earlier attempt. */
+  readonly hungUp: readonly number[];
   /** When a temporary answer becomes the last word. */
   readonly deadlineMs: number;
 }
@@ -62,7 +65,7 @@ export interface PermitHolder {
 }
 
 /** How recovery settles what a dead sender left. */
-export function retryRules(broadcast: Broadcast): {
+function retryRules(broadcast: Broadcast): {
   resendUncertain: boolean;
   retryDelayMs: number;
 } {
@@ -130,6 +133,7 @@ export async function openRelease(
     });
     const releasedAt = await enterRelease(db, broadcast, operator, recovery);
     const firstBatch = await nextOutcomeBatch(db, id);
+    const hungUp = await hungUpOn(db, id);
     const intents = await IntentLog.create(dataDir, id, permit.epoch);
     const deadlineMs = releasedAt.getTime() + broadcast.settings.deadlineHours * 3_600_000;
     const { allowed } = compiled;
@@ -144,6 +148,7 @@ export async function openRelease(
       allowed,
       firstBatch,
       recovery,
+      hungUp: hungUp.map((row) => row.position),
       deadlineMs,
     };
   } catch (error) {
@@ -199,4 +204,24 @@ export async function enterEnd(
       data: { broadcast: id, because: because ?? 'every recipient has a final state' },
     });
   });
+}
+
+/** Chunks that were claimed and not finished are settled as after a crash, from the intent log. */
+export async function settleOpenChunks(
+  { db, dataDir }: ReleaseEnvironment,
+  { broadcast, key }: ReleaseParts,
+): Promise<void> {
+  try {
+    await recover({
+      db,
+      dataDir,
+      broadcast: broadcast.id,
+      key,
+      permit: null,
+      ...retryRules(broadcast),
+      nowMs: Date.now(),
+    });
+  } catch {
+    // The database is gone: the next start of this release settles the same chunks from the same log.
+  }
 }

@@ -10,11 +10,11 @@ import { suppressionsFor } from './leave-out.ts';
 import { fromDomainOf } from './notice.ts';
 import { type Again, OutcomeWriter, type RecordedOutcome } from './outcome-writer.ts';
 import type { PermitState } from './permit.ts';
-import { type RecoveryReport, recover } from './recover.ts';
+import type { RecoveryReport } from './recover.ts';
 import { ChunksUnderWay } from './release-chunks.ts';
 import { describeEnd, isDatabaseFault, needsPerson } from './release-faults.ts';
 import { Feed } from './release-feed.ts';
-import { leftOutOutcome, outcomeOf } from './release-outcomes.ts';
+import { againAfter, hungUpOutcome, leftOutOutcome, outcomeOf } from './release-outcomes.ts';
 import { ReleaseMeter, type ReleaseProgress } from './release-progress.ts';
 import { SendQueue } from './release-queue.ts';
 import { Rings } from './release-rings.ts';
@@ -25,8 +25,9 @@ import {
   type PermitHolder,
   type ReleaseEnvironment,
   type ReleaseParts,
-  retryRules,
+  settleOpenChunks,
 } from './release-start.ts';
+import { Strikes } from './release-strikes.ts';
 
 export type ReleaseEnd =
   | { readonly kind: 'complete' }
@@ -58,6 +59,8 @@ export class Release implements PermitHolder {
   readonly #feed: Feed;
   readonly #stopListening: () => void;
   readonly #rings: Rings;
+  readonly #strikes: Strikes;
+  readonly #resent = new Set<number>();
   #end: ReleaseEnd | null = null;
   #ended = false;
   #stopAsked = false;
@@ -67,6 +70,7 @@ export class Release implements PermitHolder {
     this.#parts = parts;
     this.broadcast = parts.broadcast;
     this.recovery = parts.recovery;
+    this.#strikes = new Strikes(parts.hungUp);
     this.#writer = this.#makeWriter();
     this.#pool = this.#makePool();
     this.#signatures = new Signatures({
@@ -134,7 +138,7 @@ export class Release implements PermitHolder {
       intents,
       mayWrite: () => this.#mayWrite(),
       waiting: () => (this.#mayWrite() ? this.#queue.ready : 0),
-      next: () => this.#take(),
+      next: (behind) => this.#take(behind),
       settled: (message, result) => this.#settled(message, result),
       stopped: (message, result) =>
         this.#finish({
@@ -261,10 +265,10 @@ export class Release implements PermitHolder {
     this.#pool.kick();
   }
 
-  #take(): Outgoing | null {
+  #take(behind: boolean): Outgoing | null {
     if (!this.#mayWrite() || this.#writer.pending > PENDING_OUTCOMES_MAX) return null;
     for (;;) {
-      const row = this.#queue.take();
+      const row = this.#queue.take(behind, this.#strikes.othersFirst);
       if (this.#queue.ready < COVER_ROWS_MIN / 2 && this.#queue.waiting > this.#queue.ready)
         this.#parts.permit.hurry();
       if (row === null) return null;
@@ -288,26 +292,33 @@ export class Release implements PermitHolder {
   }
 
   #settled(message: Outgoing, result: SendResult): void {
-    if (result.kind === 'returned' || result.kind === 'abandoned') {
-      if (result.kind === 'abandoned')
-        this.#parts.intents.abandon(message.position, message.attempt);
-      this.#queue.giveBack(message.position);
-      return;
+    const { position, attempt } = message;
+    if (result.kind === 'abandoned') this.#parts.intents.abandon(position, attempt);
+    if (result.kind === 'returned' || result.kind === 'abandoned')
+      this.#cutShort(message, result.lost);
+    else {
+      // 421 speaks of the connection (RFC 5321 section 3.8): it does not show that messages get through.
+      if (result.kind === 'replied' && result.reply.code !== 421) this.#strikes.answered(position);
+      this.#record(message, outcomeOf(message, result, Date.now(), this.#parts.deadlineMs));
     }
-    this.#queue.settle(message.position);
-    const outcome = outcomeOf(message, result, Date.now(), this.#parts.deadlineMs);
-    const { position, attempt, state, code, enhanced } = outcome;
-    this.#parts.intents.reply(position, attempt, state, code, enhanced);
-    this.#keep(outcome, message.chunk, this.#againAfter(outcome));
   }
 
-  #againAfter({ position, attempt, state }: RecordedOutcome): Again | null {
-    const { retrySeconds, uncertain } = this.broadcast.settings;
-    if (state === 'uncertain' && uncertain === 'resend')
-      return { position, attempt: attempt + 1, delayMs: 0 };
-    if (state !== 'deferred') return null;
-    const seconds = retrySeconds[Math.min(attempt, retrySeconds.length) - 1] ?? 60;
-    return { position, attempt: attempt + 1, delayMs: seconds * 1000 };
+  /** The connection ended before the content was whole: whose fault it is shows when others get through. */
+  #cutShort(message: Outgoing, lost: string | null): void {
+    const { position } = message;
+    const queue = this.#queue;
+    if (lost === null || this.#end !== null) queue.giveBack(position);
+    else if (this.#strikes.lost(position, queue.isLast(position), performance.now())) {
+      this.#pool.excuse();
+      this.#record(message, hungUpOutcome(message, lost, Date.now(), this.#parts.deadlineMs));
+    } else queue.setAside(position);
+  }
+
+  #record(message: Outgoing, outcome: RecordedOutcome): void {
+    const { position, attempt, state, code, enhanced } = outcome;
+    this.#queue.settle(position);
+    this.#parts.intents.reply(position, attempt, state, code, enhanced);
+    this.#keep(outcome, message.chunk, againAfter(outcome, this.broadcast.settings, this.#resent));
   }
 
   #keep(outcome: RecordedOutcome, chunk: number, again: Again | null): void {
@@ -358,7 +369,7 @@ export class Release implements PermitHolder {
     await this.#pool.close(end.kind === 'stopped' ? Math.min(afterDot, STOP_GRACE_MS) : afterDot);
     intents.flush();
     await this.#writer.close(10_000);
-    await this.#requeueOpen();
+    if (end.kind !== 'complete') await settleOpenChunks(this.#env, this.#parts);
     await intents.close();
     await this.#enter(end);
     await permit.close();
@@ -376,25 +387,6 @@ export class Release implements PermitHolder {
         this.#meter.pause('database', error.message);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
-    }
-  }
-
-  /** Chunks that were claimed and not finished are settled as after a crash, from the intent log. */
-  async #requeueOpen(): Promise<void> {
-    const { db, dataDir } = this.#env;
-    try {
-      if (this.#end?.kind !== 'complete')
-        await recover({
-          db,
-          dataDir,
-          broadcast: this.broadcast.id,
-          key: this.#parts.key,
-          permit: null,
-          ...retryRules(this.broadcast),
-          nowMs: Date.now(),
-        });
-    } catch {
-      // The database is gone: the next start of this release settles the same chunks from the same log.
     }
   }
 }

@@ -91,7 +91,7 @@ export async function signRing(
   const atMs = Math.floor(nowMs / 1000) * 1000;
   let done = 0;
   await indexSigned(db, broadcast.id);
-  await inParallel(partsOf(ring), setup.pool.size + 1, async ({ block, first, end }) => {
+  await inParallel(partsOf(ring), 2 * setup.pool.size, async ({ block, first, end }) => {
     if (request.cancelled()) throw new Fault('signing.cancelled', 'the signing run was stopped');
     const rows = await collect(db.copyOut(preparedCopy(broadcast.id, first, end)));
     const result = await setup.pool.run({ kind: 'sign', rows, run, atMs }, [rows.buffer]);

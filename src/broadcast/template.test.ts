@@ -1,7 +1,9 @@
 /** Templates: what becomes a literal, what a slot says, and what is refused by name and place. */
 
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { IntlMessageFormat } from 'intl-messageformat';
 import { Fault } from '../base/errors.ts';
 import {
   type CustomerFields,
@@ -75,6 +77,112 @@ test('an output says the same by the short way and by Liquid', () => {
       );
   }
   assert.equal(render("{{ 'hello' | t: name: customer.name }}", fields), "Dear Ann <O'Neil> & Co,");
+});
+
+test('a message’s own words are literals, escaped; what it says of the customer are slots', () => {
+  const messages = {
+    long: 'Dear {name} & Co, you have {n, plural, one {# order} other {# orders}}.',
+    empty: '{n, plural, =0 {} other {# orders}} {name}',
+  };
+  const options: TemplateOptions = { ...OPTIONS, messages, escape: 'html' };
+  const kinds = (key: string): readonly string[] =>
+    compileTemplate(`{{ '${key}' | t: n: customer.orders, name: customer.name }}`, options).map(
+      (piece) => (piece.kind === 'literal' ? piece.text : piece.kind),
+    );
+  assert.deepEqual(kinds('long'), ['Dear ', 'slot', ' &amp; Co, you have ', 'slot', '.']);
+  assert.deepEqual(kinds('empty'), ['slot']);
+});
+
+/** Counts, with each twice so that what was kept is asked for; zero with both signs. */
+const NUMBERS = [0, -0, 1, 2, 3, 5, 11, 21, 22, 101, 1000, 1234567, 1.5, -1, -0, 0, 1, 2, 21, 1.5];
+const NAMES = ['Ann', "O'Neil <b>&", '王芳', 'سلمى', '{n}', '#', ' Bob '];
+const HARD_MESSAGES = [
+  "It''s '{'not'}' a value, {name}: #",
+  '{n, number} of {name}',
+  '{n, number, ::currency/EUR} and {n, number, percent}',
+  '{n, plural, offset:1 =0 {nobody} =1 {{name}} other {{name} and # more}}',
+  '{n, selectordinal, one {#st} two {#nd} few {#rd} other {#th}} for {name}',
+  '{name, select, Ann {her {n, plural, one {# order} other {# orders}}} other {their # orders}}',
+  'A {n, plural, =0 {} other {# orders}}',
+  '{n}{name}',
+  '<b>{name}</b> has {n}',
+];
+
+/** Every message with a value, in each language, compared with what the library says of it. */
+function compareWithLibrary(language: string, messages: Readonly<Record<string, string>>): number {
+  let compared = 0;
+  for (const [key, text] of Object.entries(messages)) {
+    const used = ['n', 'count', 'name', 'number'].filter((name) => text.includes(`{${name}`));
+    if (used.length === 0) continue;
+    const isNumber = (name: string): boolean => name === 'n' || name === 'count';
+    const pairs = used.map((name) => `${name}: customer.${isNumber(name) ? 'orders' : 'name'}`);
+    const pieces = compileTemplate(`{{ '${key}' | t: ${pairs.join(', ')} }}`, {
+      ...OPTIONS,
+      language,
+      messages,
+    });
+    const library = new IntlMessageFormat(text, language, undefined, { ignoreTag: true });
+    for (const orders of NUMBERS)
+      for (const name of NAMES) {
+        const values = Object.fromEntries(used.map((of) => [of, isNumber(of) ? orders : name]));
+        const said = pieces.map((piece) =>
+          piece.kind === 'literal' ? piece.text : piece.render({ name, orders }),
+        );
+        assert.equal(said.join(''), library.format(values), `${language} ${key} ${orders} ${name}`);
+        compared++;
+      }
+  }
+  return compared;
+}
+
+test('every message says to the letter what the library says, the demo’s and hard ones', () => {
+  const demo = new URL('../../demo/notice/messages/', import.meta.url);
+  for (const file of readdirSync(demo)) {
+    const language = file.replace('.json', '');
+    const messages = JSON.parse(readFileSync(new URL(file, demo), 'utf8'));
+    assert.ok(compareWithLibrary(language, messages) >= 4 * NUMBERS.length * NAMES.length, file);
+    const hard = HARD_MESSAGES.map((text, index) => [`hard-${index}`, text]);
+    compareWithLibrary(language, Object.fromEntries(hard));
+  }
+});
+
+test('numbers beyond those that are kept are said as well, twice', () => {
+  const pieces = compileTemplate(
+    "{{ 'count' | t: n: customer.orders, name: customer.name }}",
+    OPTIONS,
+  );
+  const say = (orders: number): string =>
+    pieces.map((p) => (p.kind === 'literal' ? p.text : p.render({ name: 'Ann', orders }))).join('');
+  for (let round = 0; round < 2; round++)
+    for (let orders = 2; orders < 1500; orders++)
+      assert.equal(say(orders), `${orders.toLocaleString('en')} orders for Ann`);
+});
+
+test('a message that turns out empty is refused each time, one with words around the nothing is not', () => {
+  const messages = {
+    bare: '{n, plural, =0 {} other {#}}',
+    around: 'A{n, plural, =0 {} other {#}}',
+  };
+  for (let round = 0; round < 2; round++) {
+    const bare = "{{ 'bare' | t: n: customer.orders }}";
+    assert.equal(
+      faultOf(() => render(bare, { orders: 0 }, { messages })).code,
+      'notice.empty-slot',
+    );
+    assert.equal(render(bare, { orders: 4 }, { messages }), '4');
+    assert.equal(
+      render("{{ 'around' | t: n: customer.orders }}", { orders: 0 }, { messages }),
+      'A',
+    );
+  }
+});
+
+test('a value that a message is given and does not use must be there all the same', () => {
+  for (const key of ['plain', 'hello'])
+    assert.throws(() => render(`{{ '${key}' | t: name: customer.name }}`, {}), Fault);
+  const source = "{{ 'hello' | t: name: customer.name, n: customer.orders }}";
+  assert.equal(render(source, { name: 'Ann', orders: 1 }), 'Dear Ann,');
+  assert.match(faultOf(() => render(source, { name: 'Ann' })).message, /variable n of the message/);
 });
 
 test('ICU plurals follow the number and the language', () => {

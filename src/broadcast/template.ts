@@ -70,6 +70,47 @@ function present(value: unknown): string {
   return text;
 }
 
+type Element = ReturnType<IntlMessageFormat['getAst']>[number];
+type Values = Readonly<Record<string, unknown>>;
+/** One part of a message: its own words, or what it says of the values. */
+type MessagePart = string | ((values: Values) => string);
+
+/** Types of elements in the library's syntax tree. */
+const LITERAL = 0;
+const ARGUMENT = 1;
+const NUMBERS_KEPT = 1000;
+
+/** The values an element speaks of; messages have no tags. */
+function namesIn(element: Element): readonly string[] {
+  if (element.type === LITERAL || !('value' in element)) return [];
+  const options = 'options' in element ? Object.values(element.options) : [];
+  return [element.value, ...options.flatMap((option) => option.value.flatMap(namesIn))];
+}
+
+/**
+ * A format that keeps what it said of the first thousand numbers, where one number is all it speaks of: counts repeat.
+ * Names and other text are never kept.
+ */
+function kept(
+  used: readonly string[],
+  names: ReadonlyMap<string, boolean>,
+  format: (values: Values) => string,
+): (values: Values) => string {
+  const [name = '', ...more] = new Set(used);
+  if (more.length > 0 || names.get(name) !== true) return format;
+  const known = new Map<number, string>();
+  return (values) => {
+    const value = values[name];
+    // A map takes -0 for 0; formats do not.
+    if (typeof value !== 'number' || Object.is(value, -0)) return format(values);
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    const text = format(values);
+    if (known.size < NUMBERS_KEPT) known.set(value, text);
+    return text;
+  };
+}
+
 class Messages {
   readonly #options: TemplateOptions;
   readonly #formats = new Map<string, IntlMessageFormat>();
@@ -104,10 +145,39 @@ class Messages {
     this.#format(key);
   }
 
-  translate(key: unknown, values: Record<string, unknown>): string {
-    for (const [name, value] of Object.entries(values))
+  /**
+   * The message in parts, so that only what depends on the customer is rendered for each; the library still says each part.
+   * One part where nothing of it is always shown, since it may turn out empty, or where a value is missing or none is used.
+   * @param names what is given to it; true for numbers.
+   */
+  parts(key: string, names: ReadonlyMap<string, boolean>): readonly MessagePart[] {
+    const elements = this.#format(key).getAst();
+    const used = elements.flatMap(namesIn);
+    const shown = elements.some((part) => part.type === LITERAL && part.value.trim() !== '');
+    if (!shown || used.length === 0 || used.some((name) => !names.has(name)))
+      return [kept(used, names, (values) => present(this.translate(key, values)))];
+    return elements.map((element) => this.#part(element, names));
+  }
+
+  #part(element: Element, names: ReadonlyMap<string, boolean>): MessagePart {
+    if (element.type === LITERAL) return element.value;
+    if (element.type === ARGUMENT) return (values) => String(values[element.value]);
+    const message = new IntlMessageFormat([element], this.#options.language);
+    return kept(namesIn(element), names, (values) =>
+      String(message.format(values as Record<string, string>)),
+    );
+  }
+
+  checkValues(key: string, values: Values): void {
+    for (const name in values) {
+      const value = values[name];
       if (value === undefined || value === null || value === '')
-        throw emptySlot(`the variable ${name} of the message ${String(key)}`);
+        throw emptySlot(`the variable ${name} of the message ${key}`);
+    }
+  }
+
+  translate(key: unknown, values: Values): string {
+    this.checkValues(String(key), values);
     try {
       return String(this.#format(String(key)).format(values as Record<string, string>));
     } catch (cause) {
@@ -183,27 +253,44 @@ const MESSAGE_OUTPUT = new RegExp(
   `^\\{\\{\\s*'([\\w.-]+)'\\s*\\|\\s*t\\s*:((?:\\s*\\w+\\s*:\\s*${FIELD}\\s*(?:,(?!\\s*\\})|(?=\\})))+)\\}\\}$`,
 );
 
+type DirectPiece = string | ((fields: CustomerFields) => string);
+
+function own(fields: CustomerFields, name: string): string | number | undefined {
+  return Object.hasOwn(fields, name) ? fields[name] : undefined;
+}
+
 /**
  * The two outputs that nearly every slot is, `{{ customer.x }}` and `{{ 'key' | t: a: customer.x }}`, without Liquid's interpreter,
- * which takes two thirds of the time of a slot. Null for all others.
+ * which takes two thirds of the time of a slot. A message comes in parts, its own words as literals. Null for all other outputs.
  */
-function directRender(
+function directPieces(
   output: string,
   messages: Messages,
   escapeOutput: Escape,
-): ((fields: CustomerFields) => string) | null {
-  const own = (fields: CustomerFields, name: string): unknown =>
-    Object.hasOwn(fields, name) ? fields[name] : undefined;
+  options: TemplateOptions,
+): readonly DirectPiece[] | null {
   const field = FIELD_OUTPUT.exec(output)?.[1];
-  if (field !== undefined) return (fields) => escapeOutput(present(own(fields, field)));
+  if (field !== undefined) return [(fields) => escapeOutput(present(own(fields, field)))];
   const [, key, list] = MESSAGE_OUTPUT.exec(output) ?? [];
   if (key === undefined || list === undefined) return null;
-  const names = list.split(',').map((pair) => pair.split(/:\s*customer\./).map((s) => s.trim()));
-  return (fields) => {
+  const pairs = list.split(',').map((pair) => {
+    const [name = '', of = ''] = pair.split(/:\s*customer\./).map((text) => text.trim());
+    return { name, of };
+  });
+  const valuesOf = (fields: CustomerFields): Values => {
     const values: Record<string, unknown> = {};
-    for (const [name, of] of names) values[name ?? ''] = own(fields, of ?? '');
-    return escapeOutput(present(messages.translate(key, values)));
+    for (const { name, of } of pairs) values[name] = own(fields, of);
+    return values;
   };
+  const names = new Map(pairs.map(({ name, of }) => [name, options.fields[of] === 'number']));
+  return messages.parts(key, names).map((part) => {
+    if (typeof part === 'string') return escapeOutput(part);
+    return (fields) => {
+      const values = valuesOf(fields);
+      messages.checkValues(key, values);
+      return escapeOutput(part(values));
+    };
+  });
 }
 
 /**
@@ -234,23 +321,36 @@ export function compileTemplate(source: string, options: TemplateOptions): reado
       }
       const source = node.token.getText();
       for (const [, key] of source.matchAll(MESSAGE_KEY)) messages.check(key ?? '');
-      const direct = directRender(source, messages, escapeOutput);
-      pieces.push({
-        kind: 'slot',
-        source,
-        render: (customer) => {
-          try {
-            return direct?.(customer) ?? render(node, { ...constants, customer });
-          } catch (cause) {
-            throw slotFault(cause, node, options);
-          }
-        },
-      });
+      const direct = directPieces(source, messages, escapeOutput, options) ?? [
+        (customer: CustomerFields) => render(node, { ...constants, customer }),
+      ];
+      for (const piece of direct) {
+        if (typeof piece === 'string') literal(piece);
+        else pieces.push(slotPiece(piece, node, options));
+      }
     }
   } catch (cause) {
     throw compileFault(options, cause);
   }
   return pieces;
+}
+
+function slotPiece(
+  render: (fields: CustomerFields) => string,
+  node: Template,
+  options: TemplateOptions,
+): Piece {
+  return {
+    kind: 'slot',
+    source: node.token.getText(),
+    render: (fields) => {
+      try {
+        return render(fields);
+      } catch (cause) {
+        throw slotFault(cause, node, options);
+      }
+    },
+  };
 }
 
 /** What a person must know: which output of which file has no value. The value itself is never in it. */

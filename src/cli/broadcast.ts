@@ -353,6 +353,8 @@ async function status(io: CommandIo, options: Options, socket: string): Promise<
     `  ${'audience'.padEnd(14)} ${account.audience.toLocaleString('en-GB').padStart(11)}  ${account.addsUp ? 'adds up' : 'not settled yet'}\n`,
   );
   if (account.uncertain.length > 0) io.stdout(`Uncertain rows: ${account.uncertain.join(', ')}\n`);
+  for (const { position, state: now, because } of account.hungUpOn)
+    io.stdout(`Row ${position} ${now}: ${because}\n`);
   return 0;
 }
 

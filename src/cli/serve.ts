@@ -1,6 +1,7 @@
 /** `undisclosed serve`: the one process that holds the database's credentials and the keys. */
 
 import { startApp } from '../app.ts';
+import type { Fault } from '../base/errors.ts';
 import { type Config, toConfig } from '../config.ts';
 import { startApi } from '../web/api.ts';
 import { claimDataDirectory, refuseSecondServer } from '../web/claim.ts';
@@ -52,7 +53,16 @@ async function serveUntil(
   config: Config,
   io: CommandIo,
 ): Promise<void> {
-  const app = await startApp({ config, env: io.env, log: (line) => io.stderr(`${line}\n`) });
+  let lost: Fault | null = null;
+  const app = await startApp({
+    config,
+    env: io.env,
+    log: (line) => io.stderr(`${line}\n`),
+    failed: (fault) => {
+      lost = fault;
+      stop();
+    },
+  });
   try {
     const api = await startApi(app, stop);
     for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
@@ -63,4 +73,5 @@ async function serveUntil(
   } finally {
     await app.close();
   }
+  if (lost !== null) throw lost;
 }

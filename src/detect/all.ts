@@ -25,6 +25,8 @@ export const DETECTORS: readonly { readonly name: string; readonly detect: Detec
 
 export function detectAll(message: ParsedMessage, context: DetectContext): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const { detect } of DETECTORS) findings.push(...detect(message, context));
+  for (const { detect } of DETECTORS) {
+    for (const finding of detect(message, context)) findings.push(finding);
+  }
   return findings;
 }

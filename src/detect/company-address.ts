@@ -5,20 +5,19 @@
 
 import type { ParsedMessage } from '../mail/message.ts';
 import type { DetectContext } from './detector.ts';
-import type { Finding, FindingId } from './finding.ts';
-import { mentionsIn, type Surface } from './mentions.ts';
-import type { Standing } from './people.ts';
-import { peopleShown } from './people-shown.ts';
+import type { Finding } from './finding.ts';
+import type { Surface } from './mentions.ts';
+import { peopleShown, type Shown } from './people-shown.ts';
 
-const NOTES: readonly (readonly [Standing, FindingId, readonly Surface[]])[] = [
-  ['own-domain', 'own-domain-address', ['header', 'body', 'encoded', 'attachment', 'nested']],
-  ['role', 'role-address', ['recipients', 'body', 'encoded', 'attachment', 'nested']],
-  ['sender', 'sender-address', ['recipients', 'body', 'encoded', 'attachment', 'nested']],
+const BESIDE: readonly Surface[] = ['recipients', 'body', 'encoded', 'attachment', 'nested'];
+const OWN: readonly Surface[] = ['header', 'body', 'encoded', 'attachment', 'nested'];
+
+const NOTES: readonly Shown[] = [
+  { id: 'own-domain-address', severity: 'note', surfaces: OWN, standings: ['own-domain'] },
+  { id: 'role-address', severity: 'note', surfaces: BESIDE, standings: ['role'] },
+  { id: 'sender-address', severity: 'note', surfaces: BESIDE, standings: ['sender'] },
 ];
 
 export function companyAddress(message: ParsedMessage, context: DetectContext): readonly Finding[] {
-  if (mentionsIn(message).length === 0) return [];
-  return NOTES.flatMap(([standing, id, surfaces]) =>
-    peopleShown(message, context, { id, severity: 'note', surfaces, standings: [standing] }),
-  );
+  return NOTES.flatMap((shown) => peopleShown(message, context, shown));
 }

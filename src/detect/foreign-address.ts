@@ -5,25 +5,26 @@
 
 import type { ParsedMessage } from '../mail/message.ts';
 import type { DetectContext } from './detector.ts';
-import type { Finding, FindingId } from './finding.ts';
-import type { Surface } from './mentions.ts';
-import { peopleShown } from './people-shown.ts';
+import type { Finding } from './finding.ts';
+import { peopleIn } from './people.ts';
+import { peopleShown, type Shown } from './people-shown.ts';
 
-const FINDING_OF: readonly (readonly [Surface, FindingId])[] = [
-  ['header', 'foreign-address-header'],
-  ['body', 'foreign-address-body'],
-  ['encoded', 'foreign-address-encoded'],
-  ['attachment', 'foreign-address-attachment'],
-  ['nested', 'foreign-address-nested'],
-];
+const SHOWN: readonly Shown[] = (
+  [
+    ['header', 'foreign-address-header'],
+    ['body', 'foreign-address-body'],
+    ['encoded', 'foreign-address-encoded'],
+    ['attachment', 'foreign-address-attachment'],
+    ['nested', 'foreign-address-nested'],
+  ] as const
+).map(([surface, id]) => ({
+  id,
+  severity: 'exposure',
+  surfaces: [surface],
+  standings: ['other'],
+}));
 
 export function foreignAddress(message: ParsedMessage, context: DetectContext): readonly Finding[] {
-  return FINDING_OF.flatMap(([surface, id]) =>
-    peopleShown(message, context, {
-      id,
-      severity: 'exposure',
-      surfaces: [surface],
-      standings: ['other'],
-    }),
-  );
+  const others = peopleIn(message, context).some(({ person }) => person.standing === 'other');
+  return others ? SHOWN.flatMap((shown) => peopleShown(message, context, shown)) : [];
 }

@@ -18,13 +18,15 @@ const FINDING_OF: Readonly<Partial<Record<DefectId, FindingId>>> = {
  * A fold is undone by the time a field is decoded, so what is left was put there by an encoded word or as a raw byte. The tab is
  * white space, and 0x80 to 0x9f are letters and quotes to programs that write Windows-1252.
  */
-const INJECTED = /(?![\t\u0080-\u009f])[\p{Cc}\u2028\u2029]/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const INJECTED = /[\0-\x08\x0a-\x1f\x7f\u2028\u2029]/;
 
 export function headerInjection(message: ParsedMessage): readonly Finding[] {
   const findings: Finding[] = [];
   for (const field of message.headers) {
     if (INJECTED.test(field.decoded)) findings.push(injected(field));
   }
+  if (message.defects.length === 0) return findings;
   const counts = new Map<FindingId, { count: number; where: string }>();
   for (const defect of message.defects) {
     const id = FINDING_OF[defect.id];

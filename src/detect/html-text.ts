@@ -103,7 +103,8 @@ const TAG_LENGTH_MAX = 4096;
 /** Where in HTML source an index lies: 'html', 'html comment', 'html tag' or 'html attribute NAME'. */
 export function htmlPlace(source: string, index: number): string {
   const before = source.slice(Math.max(0, index - TAG_LENGTH_MAX), index);
-  if (before.lastIndexOf('<!--') > before.lastIndexOf('-->')) return 'html comment';
+  const commented = before.includes('<!--');
+  if (commented && before.lastIndexOf('<!--') > before.lastIndexOf('-->')) return 'html comment';
   const inside = before.slice(before.lastIndexOf('<') + 1);
   if (inside.length === before.length || inside.includes('>')) return 'html';
   const value = /[=][^=]*$/.exec(inside.replace(/=[^"'<>\s]*["'][^"']*$/, '='));

@@ -9,6 +9,7 @@ import { canonicalAddress } from '../mail/address.ts';
 import { readAddressList } from '../mail/address-list.ts';
 import { findEncodedAddresses } from '../mail/encoded-sightings.ts';
 import type { HeaderField } from '../mail/header.ts';
+import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
 import { attachmentAddresses } from './attachment-text.ts';
@@ -119,21 +120,36 @@ function add(
   });
 }
 
+const NONE: readonly never[] = [];
+
+/** What a field's decoded value shows: from memory for the fields that are the same in every message of a broadcast. */
+/** Fields that hardly any other message has alike: not worth keeping. */
+const OF_ONE_MESSAGE = new Set(['to', 'cc', 'date', 'message-id', 'received', 'dkim-signature']);
+const keptSightings = kept(sightingsIn);
+
+interface FieldSightings {
+  readonly sightings: readonly Sighting[];
+  readonly encoded: readonly Sighting[];
+}
+
+function sightingsIn(text: string): FieldSightings {
+  return { sightings: findAddresses(text), encoded: findEncodedAddresses(text) };
+}
+
 function readField(field: HeaderField, part: Part, reading: Reading): void {
-  const text = field.decoded;
-  const sightings = findAddresses(text);
-  const encoded = findEncodedAddresses(text);
-  const listed = isAddressField(field) ? listedAddresses(field) : [];
+  const { decoded, lower } = field;
+  const ownLine = OF_ONE_MESSAGE.has(lower);
+  const { sightings, encoded } = ownLine ? sightingsIn(decoded) : keptSightings(decoded);
+  const listed = isAddressField(field) ? listedAddresses(field) : NONE;
   if (sightings.length === 0 && encoded.length === 0 && listed.length === 0) return;
   const label = headerLabel(field);
   const { start, end } = field;
   const surface = headerSurface(field);
   const seen = new Set(listed);
   for (const address of listed) {
-    add(reading, surface, part.path, label, {
-      ...{ address, start, end, weak: false },
-      ...{ readings: [], embedded: sightingOf(sightings, address)?.embedded ?? [] },
-    });
+    const embedded = sightingOf(sightings, address)?.embedded ?? NONE;
+    const sighting = { address, start, end, weak: false, readings: NONE, embedded };
+    add(reading, surface, part.path, label, sighting);
   }
   for (const sighting of sightings) {
     if (seen.has(sighting.address) || sighting.readings.some((text) => seen.has(text))) continue;

@@ -3,8 +3,10 @@
 import type { ParsedMessage } from '../mail/message.ts';
 import type { DetectContext } from './detector.ts';
 import type { Finding, FindingId, Severity } from './finding.ts';
-import { type Mention, mentionsIn, placeOf, type Surface } from './mentions.ts';
-import { personOf, type Standing } from './people.ts';
+import { type Mention, placeOf, type Surface } from './mentions.ts';
+import { peopleIn, type Standing } from './people.ts';
+
+const NONE: readonly Finding[] = [];
 
 export interface Shown {
   readonly id: FindingId;
@@ -24,17 +26,18 @@ export function peopleShown(
   context: DetectContext,
   shown: Shown,
 ): readonly Finding[] {
-  const groups = new Map<string, Group>();
-  for (const mention of mentionsIn(message)) {
-    if (!shown.surfaces.includes(mention.surface)) continue;
-    const person = personOf(message, context, mention);
+  let groups: Map<string, Group> | null = null;
+  for (const { mention, person } of peopleIn(message, context)) {
     if (!shown.standings.includes(person.standing)) continue;
+    if (!shown.surfaces.includes(mention.surface)) continue;
+    groups ??= new Map();
     const key = `${mention.part} ${mention.field} ${isHeader(mention) ? mention.start : ''}`;
     const group = groups.get(key);
     if (group === undefined) {
       groups.set(key, { first: mention, addresses: new Set([person.address]) });
     } else group.addresses.add(person.address);
   }
+  if (groups === null) return NONE;
   return [...groups.values()].map((group) => findingOf(message, group, shown));
 }
 

@@ -9,7 +9,7 @@ import type { HeaderField } from '../mail/header.ts';
 import type { ParsedMessage } from '../mail/message.ts';
 import { undoPercentCoding } from '../mail/undo-coding.ts';
 import type { DetectContext } from './detector.ts';
-import type { Mention } from './mentions.ts';
+import { type Mention, mentionsIn } from './mentions.ts';
 
 /** unknown: looks like an address, is nobody's as far as anyone knows. */
 export type Standing = 'reader' | 'sender' | 'role' | 'own-domain' | 'unknown' | 'other';
@@ -27,16 +27,43 @@ interface Senders {
   readonly domains: ReadonlySet<string>;
 }
 
-const cached = new WeakMap<ParsedMessage, { context: DetectContext; senders: Senders }>();
+/** A mention and whose address it is. */
+interface Seen {
+  readonly mention: Mention;
+  readonly person: Person;
+}
+
+interface Circumstance {
+  readonly context: DetectContext;
+  readonly senders: Senders;
+  seen: readonly Seen[] | null;
+}
+
+const cached = new WeakMap<ParsedMessage, Circumstance>();
+
+/** Everybody mentioned in these circumstances, in order: read once, for each detector asks for it. */
+export function peopleIn(message: ParsedMessage, context: DetectContext): readonly Seen[] {
+  const circumstance = circumstanceOf(message, context);
+  circumstance.seen ??= mentionsIn(message).map((mention) => ({
+    mention,
+    person: personAmong(circumstance.senders, context, mention),
+  }));
+  return circumstance.seen;
+}
 
 /** Who the mentioned address belongs to in these circumstances. */
 export function personOf(message: ParsedMessage, context: DetectContext, mention: Mention): Person {
-  const senders = sendersOf(message, context);
+  return personAmong(circumstanceOf(message, context).senders, context, mention);
+}
+
+function personAmong(senders: Senders, context: DetectContext, mention: Mention): Person {
   for (const address of mention.embedded) {
     if (isKnownOther(address, senders, context)) return { standing: 'other', address };
   }
   const { address, readings } = mention;
-  const longest = readings[0] ?? address;
+  const [first = ''] = readings;
+  // A shorter reading is no excuse for somebody known by the longer one: `d'alice@x.test` may be a customer of its own.
+  const longest = first.length > address.length ? first : address;
   const exact = allowance(address, senders, context) ?? allowance(longest, senders, context);
   if (exact !== null) return exact;
   if (isKnown(address, context)) return { standing: 'other', address };
@@ -71,20 +98,24 @@ function isOwnDomain(address: string, senders: Senders, context: DetectContext):
   return senders.domains.has(domain) || context.allowed(address) === 'own-domain';
 }
 
+function circumstanceOf(message: ParsedMessage, context: DetectContext): Circumstance {
+  const before = cached.get(message);
+  if (before !== undefined && before.context === context) return before;
+  const circumstance = { context, senders: sendersOf(message, context), seen: null };
+  cached.set(message, circumstance);
+  return circumstance;
+}
+
 /** The sender's own addresses, by exact value. */
 function sendersOf(message: ParsedMessage, context: DetectContext): Senders {
-  const before = cached.get(message);
-  if (before !== undefined && before.context === context) return before.senders;
   const addresses = new Set<string>();
   const domains = new Set<string>();
-  const fromFields = message.headers.filter((field) => field.lower === 'from');
-  for (const address of soleMailboxes(fromFields, context)) {
+  for (const address of soleMailboxes(message, 'from', context)) {
     addresses.add(address);
     domains.add(address.slice(address.lastIndexOf('@') + 1));
   }
   for (const name of ['sender', 'reply-to', 'resent-from', 'resent-sender']) {
-    const fields = message.headers.filter((field) => field.lower === name);
-    for (const address of soleMailboxes(fields, context)) addresses.add(address);
+    for (const address of soleMailboxes(message, name, context)) addresses.add(address);
   }
   for (const field of message.headers) {
     if (LIST_FIELDS.has(field.lower))
@@ -92,25 +123,30 @@ function sendersOf(message: ParsedMessage, context: DetectContext): Senders {
   }
   const returnPath = canonicalAddress(context.envelope.from);
   if (returnPath !== null) addresses.add(returnPath);
-  const senders = { addresses, domains };
-  cached.set(message, { context, senders });
-  return senders;
+  return { addresses, domains };
 }
 
 /** RFC 5322 allows several authors; a list of them is no cover for recipients. */
 const AUTHORS_MAX = 3;
 
-function soleMailboxes(fields: readonly HeaderField[], context: DetectContext): readonly string[] {
-  const mailboxes = new Set<string>();
-  for (const field of fields) {
+function soleMailboxes(
+  message: ParsedMessage,
+  name: string,
+  context: DetectContext,
+): readonly string[] {
+  const mailboxes: string[] = [];
+  for (const field of message.headers) {
+    if (field.lower !== name) continue;
     for (const mailbox of readAddressList(field).mailboxes) {
       const address = canonicalAddress(mailbox.address);
-      if (address !== null) mailboxes.add(address);
+      if (address === null || mailboxes.includes(address)) continue;
+      if (mailboxes.length === AUTHORS_MAX) return [];
+      mailboxes.push(address);
     }
   }
-  if (mailboxes.size === 1) return [...mailboxes];
-  if (mailboxes.size > AUTHORS_MAX || fields[0]?.lower === 'reply-to') return [];
-  return [...mailboxes].filter((address) => !isKnown(address, context));
+  if (mailboxes.length <= 1) return mailboxes;
+  if (name === 'reply-to') return [];
+  return mailboxes.filter((address) => !isKnown(address, context));
 }
 
 /** RFC 2369 and RFC 8058. */

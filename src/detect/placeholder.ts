@@ -3,6 +3,7 @@
  * where a value is missing. Code shown in a newsletter is not looked at: pre and code in HTML, indented lines and backticks in text.
  */
 
+import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import type { Finding } from './finding.ts';
 import { headerLabel } from './header-label.ts';
@@ -63,14 +64,18 @@ const MISSING_IN_LINK = /\b(?:href|src)[ \t]*=[ \t]*["']?(?:undefined|null|\[obj
 
 const MISSING_LINKS = ['undefined', 'ull', '[object'];
 
+/** For header fields, most of which are the same in every message of a broadcast. */
+const hasDialect = kept((text) => firstDialect(text) !== -1);
+
 /** One finding for each field or part with a placeholder. */
 export function placeholder(message: ParsedMessage): readonly Finding[] {
   const findings: Finding[] = [];
   for (const field of message.headers) {
     if (!SHOWN_FIELDS.has(field.lower)) continue;
-    const missing = field.lower === 'subject' ? MISSING_IN_SUBJECT.exec(field.decoded) : null;
-    const at = missing?.index ?? firstDialect(field.decoded);
-    if (at !== -1) findings.push(found('', headerLabel(field), field.start, field.end));
+    const missing = field.lower === 'subject' && MISSING_IN_SUBJECT.test(field.decoded);
+    const { decoded } = field;
+    const has = field.lower === 'to' ? firstDialect(decoded) !== -1 : hasDialect(decoded);
+    if (missing || has) findings.push(found('', headerLabel(field), field.start, field.end));
   }
   const waiting: Part[] = [message.root];
   for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
@@ -104,12 +109,19 @@ function inPart(part: Part): Finding | null {
 }
 
 function inHtml(source: string): number {
-  if (firstDialect(source) === -1 && missingWords(source) === -1 && !hasMissingLink(source))
-    return -1;
+  if (!isSuspect(source)) return -1;
   // Only now is it worth taking the code out.
   const { text, tags } = htmlWithoutCode(source);
   if (hasMissingLink(tags)) return 0;
   return Math.max(firstDialect(tags), firstDialect(text), missingWords(text));
+}
+
+/** Whether there is anything in the source, code included. The words, most often absent, are searched for once for both. */
+function isSuspect(source: string): boolean {
+  if (firstDialect(source) !== -1) return true;
+  const words = hasMissingWord(source);
+  if ((words || hasLonelyComma(source)) && missingValue(source) !== -1) return true;
+  return (words || source.includes('[object')) && MISSING_IN_LINK.test(source);
 }
 
 function hasMissingLink(source: string): boolean {
@@ -128,14 +140,32 @@ function inText(text: string): number {
 }
 
 function firstDialect(text: string): number {
+  const at = hasDialectMark(text) ? firstOfDialects(text) : -1;
+  if (at !== -1) return at;
+  for (const { marker, pattern } of FIELDS_IN_MARKS) {
+    const found = firstAtMarker(text, marker, pattern);
+    if (found !== -1) return found;
+  }
+  return -1;
+}
+
+/** Whether any marker of a dialect may be in the text: each has a brace, a bracket, a star, or a percent sign before one of these. */
+function hasDialectMark(text: string): boolean {
+  if (text.includes('{') || text.includes('[') || text.includes('*')) return true;
+  for (let at = text.indexOf('%'); at !== -1; at = text.indexOf('%', at + 1)) {
+    if (AFTER_PERCENT.includes(text.charAt(at + 1))) return true;
+  }
+  return false;
+}
+
+/** What follows the percent sign in the markers that have no brace, bracket or star. At the end of a text: the empty text. */
+const AFTER_PERCENT = '7r%>&';
+
+function firstOfDialects(text: string): number {
   for (const { marker, pattern } of DIALECTS) {
     if (!text.includes(marker)) continue;
     const at = pattern.exec(text)?.index;
     if (at !== undefined) return at;
-  }
-  for (const { marker, pattern } of FIELDS_IN_MARKS) {
-    const at = firstAtMarker(text, marker, pattern);
-    if (at !== -1) return at;
   }
   return -1;
 }
@@ -158,9 +188,16 @@ function isWordCode(code: number): boolean {
 }
 
 function missingWords(text: string): number {
-  const words = MISSING_WORDS.some((word) => text.includes(word));
-  if (!words && !hasLonelyComma(text)) return -1;
+  return hasMissingWord(text) || hasLonelyComma(text) ? missingValue(text) : -1;
+}
+
+function missingValue(text: string): number {
   return EMPTY_GREETING.exec(text)?.index ?? MISSING_VALUE.exec(text)?.index ?? -1;
+}
+
+function hasMissingWord(text: string): boolean {
+  for (const word of MISSING_WORDS) if (text.includes(word)) return true;
+  return false;
 }
 
 function hasLonelyComma(text: string): boolean {

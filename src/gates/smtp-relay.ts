@@ -14,10 +14,12 @@ import type { Check, Decision, Identity } from '../guard/check.ts';
 import { REASONS } from '../policy/reasons.ts';
 import { SmtpClient, type SmtpClientOptions } from '../smtp/client.ts';
 import type { NextHop } from '../smtp/connection.ts';
+import { isLoopback } from '../smtp/loopback.ts';
 import { makeReply, type Reply } from '../smtp/reply.ts';
 import { type ServerLimits, startSmtpServer } from '../smtp/server.ts';
 import type { SmtpSubmission, SubmissionOutcome } from '../smtp/submission.ts';
 import type { RecipientResult } from '../smtp/transaction.ts';
+import { type CertificateFiles, readCertificate } from './certificate-files.ts';
 import type { Gate } from './gate.ts';
 
 /** Told of faults: a stable code and a sentence, never an address. */
@@ -30,7 +32,8 @@ export interface SmtpRelayOptions {
     readonly host: string;
     /** 0: any free port. */
     readonly port: number;
-    readonly tls?: { readonly key: string; readonly cert: string; readonly implicit?: boolean };
+    /** Null: no TLS, for a loopback address. `implicit`: TLS from the first byte (RFC 8314), else STARTTLS is offered. */
+    readonly tls: (CertificateFiles & { readonly implicit?: boolean }) | null;
   };
   /** The gate's own name in greeting, EHLO and Received. Default 'undisclosed.invalid'. */
   readonly name?: string;
@@ -63,16 +66,15 @@ const UNCERTAIN = makeReply(
 
 /**
  * Starts the gate.
- * @throws Fault `gate.anonymous-not-loopback`, `smtp.listen-failed`, `smtp.bad-certificate`.
+ * @throws Fault `gate.anonymous-not-loopback`, `gate.no-certificate`, `gate.certificate-unreadable`, `gate.bad-certificate`,
+ * `smtp.listen-failed`.
  */
 export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
   const { listen, nextHop } = options;
   const loopback = isLoopback(listen.host);
-  if (options.anonymousIdentity !== undefined && !loopback)
-    throw new Fault('gate.anonymous-not-loopback', 'anyone could send through this gate', {
-      where: `${listen.host}:${listen.port}`,
-      remedy: 'listen on 127.0.0.1, or have clients authenticate',
-    });
+  if (!loopback) checkOpen(options);
+  const tls = listen.tls === null ? null : await readCertificate(listen.tls);
+  const implicit = listen.tls?.implicit === true;
   const name = options.name ?? 'undisclosed.invalid';
   const client = new SmtpClient({
     nextHop: { ...nextHop, name },
@@ -83,7 +85,7 @@ export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
   const server = await startSmtpServer<Identity>({
     listen,
     name,
-    ...(listen.tls === undefined ? {} : { tls: listen.tls }),
+    ...(tls === null ? {} : { tls: { ...tls, implicit } }),
     authenticate: options.identities,
     authRequired: options.anonymousIdentity === undefined,
     authInClear: loopback,
@@ -91,7 +93,7 @@ export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
     onFault: (fault) => report(options.log, 'relay.fault', fault),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
-  const scheme = listen.tls?.implicit === true ? 'smtps' : 'smtp';
+  const scheme = implicit ? 'smtps' : 'smtp';
   const host = server.host.includes(':') ? `[${server.host}]` : server.host;
   return {
     name: 'smtp-relay',
@@ -101,6 +103,21 @@ export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
       await client.close();
     },
   };
+}
+
+/** Beyond this machine clients authenticate, and a key is not said in clear. */
+function checkOpen({ listen, anonymousIdentity }: SmtpRelayOptions): void {
+  const where = `${listen.host}:${listen.port}`;
+  if (anonymousIdentity !== undefined)
+    throw new Fault('gate.anonymous-not-loopback', 'anyone could send through this gate', {
+      where,
+      remedy: 'listen on 127.0.0.1, or have clients authenticate',
+    });
+  if (listen.tls === null)
+    throw new Fault('gate.no-certificate', 'nobody could authenticate here without TLS', {
+      where,
+      remedy: 'name gates.smtp.certificate and gates.smtp.key, or listen on 127.0.0.1',
+    });
 }
 
 async function relay(
@@ -227,8 +244,4 @@ function report(log: RelayLog, event: string, error: unknown): void {
   if (error instanceof Fault)
     log.warn(event, { code: error.code, message: error.message, where: error.where ?? '' });
   else log.warn(event, { code: 'fault', message: error instanceof Error ? error.name : 'unknown' });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }

@@ -31,6 +31,13 @@ describe('judge', () => {
     assert.deepEqual(judgement.visible, ['news@shop.example']);
   });
 
+  it('counts as disclosed what a policy lets people show each other', () => {
+    const both = ['a@x.test', 'b@x.test'];
+    const judgement = judge(submission(both.join(), both), { policy: POLICIES.person });
+    assert.equal(judgement.verdict.kind, 'pass');
+    assert.equal(judgement.disclosures, 2);
+  });
+
   it('counts what one reader would learn of others who are no readers', () => {
     const judgement = judge(submission('a@x.test, b@x.test, c@x.test', ['a@x.test']), settings);
     assert.equal(judgement.disclosures, 2);

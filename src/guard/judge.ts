@@ -83,8 +83,7 @@ function readersOn(envelope: Envelope): ReadonlySet<string> {
 }
 
 function circumstancesOf(everybody: ReadonlySet<string>, settings: JudgeSettings): Circumstances {
-  const roles = new Set(settings.policy.roleAddresses);
-  const domains = new Set(settings.policy.companyDomains);
+  const { roles, domains } = allowedBy(settings.policy);
   return {
     isRecipient: (canonical) => everybody.has(canonical),
     isCustomer: settings.isCustomer ?? null,
@@ -93,6 +92,23 @@ function circumstancesOf(everybody: ReadonlySet<string>, settings: JudgeSettings
       return domains.has(canonical.slice(canonical.lastIndexOf('@') + 1)) ? 'own-domain' : null;
     },
   };
+}
+
+interface AllowedByName {
+  readonly roles: ReadonlySet<string>;
+  readonly domains: ReadonlySet<string>;
+}
+
+/** One policy judges all messages of a broadcast. */
+const allowances = new WeakMap<Policy, AllowedByName>();
+
+function allowedBy(policy: Policy): AllowedByName {
+  const before = allowances.get(policy);
+  if (before !== undefined) return before;
+  const roles = new Set(policy.roleAddresses);
+  const allowed = { roles, domains: new Set(policy.companyDomains) };
+  allowances.set(policy, allowed);
+  return allowed;
 }
 
 function judgeCopy(
@@ -118,7 +134,7 @@ function judgeCopy(
     verdict,
     findings,
     visible: visibleIn(mentions, context),
-    disclosures: disclosuresTo(readers, findings, exposed, companyIn(context)),
+    disclosures: disclosuresTo(readers, findings, exposed, context),
     defects,
     readers: readers.size,
   };
@@ -147,8 +163,10 @@ function disclosuresTo(
   readers: ReadonlySet<string>,
   findings: readonly Finding[],
   exposed: ReadonlySet<string>,
-  isCompany: (canonical: string) => boolean,
+  context: DetectContext,
 ): number {
+  if (exposed.size === 0 && !findings.some(({ severity }) => severity === 'exposure')) return 0;
+  const isCompany = companyIn(context);
   const people = new Set<string>();
   for (const address of exposed) if (!isCompany(address)) people.add(address);
   for (const finding of findings) {

@@ -10,6 +10,7 @@ import { AddressLexer, type AddressToken } from './address-lexer.ts';
 import { scanAddresses } from './address-scan.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
 import type { HeaderField } from './header.ts';
+import { copyOf } from './kept.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { DefectId } from './message.ts';
 
@@ -28,21 +29,25 @@ export interface AddressListReading {
   readonly defects: readonly DefectId[];
 }
 
-type ListField = Pick<HeaderField, 'raw' | 'value' | 'decoded'>;
+type ListField = Pick<HeaderField, 'value' | 'decoded'>;
 
 const PLAIN = /^[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[a-z0-9.-]{1,190}$/i;
+/** The same in angle brackets and nothing else: every view and reading of it gives that one address. */
+const PLAIN_ANGLE = /^<([\w.!#$%&'*+/=?^`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,188}[a-z0-9])?)>$/i;
 /** A field is asked several times: by the parser for its defects, then by each detector. */
-const readings = new WeakMap<ListField, AddressListReading>();
+const longReadings = new WeakMap<ListField, AddressListReading>();
 
 /**
  * Reads one field as an address list: groups, comments, quoted local parts, source routes,
  * Outlook's semicolons. Where clients differ every reading is in the sightings.
  */
 export function readAddressList(field: ListField): AddressListReading {
-  const known = readings.get(field);
+  const { value, decoded } = field;
+  if (value.length <= VALUE_LENGTH_MAX) return readKept(value, decoded);
+  const known = longReadings.get(field);
   if (known !== undefined) return known;
-  const reading = PLAIN.test(field.value) ? readPlain(field.value) : readKept(field);
-  readings.set(field, reading);
+  const reading = readList(field);
+  longReadings.set(field, reading);
   return reading;
 }
 
@@ -51,14 +56,21 @@ const VALUES_KEPT_MAX = 64;
 const VALUE_LENGTH_MAX = 400;
 const keptReadings = new Map<string, { decoded: string; reading: AddressListReading }>();
 
-function readKept(field: ListField): AddressListReading {
-  const kept = keptReadings.get(field.value);
-  if (kept !== undefined && kept.decoded === field.decoded) return kept.reading;
-  const reading = readList(field);
+function readKept(value: string, decoded: string): AddressListReading {
+  const before = keptReadings.get(value);
+  if (before !== undefined && before.decoded === decoded) return before.reading;
+  const own = { value: copyOf(value), decoded: copyOf(decoded) };
+  const reading = readShort(own);
   if (keptReadings.size >= VALUES_KEPT_MAX) keptReadings.clear();
-  if (field.value.length <= VALUE_LENGTH_MAX)
-    keptReadings.set(field.value, { decoded: field.decoded, reading });
+  keptReadings.set(own.value, { decoded: own.decoded, reading });
   return reading;
+}
+
+function readShort(field: ListField): AddressListReading {
+  const { value, decoded } = field;
+  if (PLAIN.test(value)) return readPlain(value);
+  const inside = decoded === value ? PLAIN_ANGLE.exec(value)?.[1] : undefined;
+  return inside === undefined ? readList(field) : readPlain(inside);
 }
 
 function readPlain(address: string): AddressListReading {

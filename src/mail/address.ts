@@ -5,6 +5,7 @@
  * outside quotes or second `@` outside quotes, so it can stand in an SMTP command as it is.
  */
 import { domainToASCII } from 'node:url';
+import { copyOf } from './kept.ts';
 
 export interface Address {
   /** Unquoted and unescaped, otherwise as given. */
@@ -79,9 +80,11 @@ export function parseAddress(text: string): AddressReading {
 export function canonicalAddress(text: string): string | null {
   const before = canonicalForms.get(text);
   if (before !== undefined) return before;
-  const canonical = readCanonical(text);
+  if (text.length > ADDRESS_OCTETS_MAX) return readCanonical(text);
+  const own = copyOf(text);
+  const canonical = readCanonical(own);
   if (canonicalForms.size >= FORMS_KEPT_MAX) canonicalForms.clear();
-  if (text.length <= ADDRESS_OCTETS_MAX) canonicalForms.set(text, canonical);
+  canonicalForms.set(own, canonical);
   return canonical;
 }
 

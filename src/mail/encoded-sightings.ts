@@ -31,13 +31,13 @@ export function findEncodedAddresses(text: string): readonly Sighting[] {
   while (start + TOKEN_LENGTH_MIN <= text.length) {
     // Looks first at what would be the last character of the shortest token, so short words are leapt over.
     let last = start + TOKEN_LENGTH_MIN - 1;
-    while (last >= start && sextetAt(text, last) !== NO_SEXTET) last--;
+    while (last >= start && isTokenCode(text.charCodeAt(last))) last--;
     if (last >= start) {
       start = last + 1;
       continue;
     }
     let end = start + TOKEN_LENGTH_MIN;
-    while (end < text.length && sextetAt(text, end) !== NO_SEXTET) end++;
+    while (end < text.length && isTokenCode(text.charCodeAt(end))) end++;
     if (hexAt !== -1 && hexAt < start) hexAt = text.indexOf('40', start);
     const hasHex = hexAt !== -1 && hexAt < end;
     const base64 = readBase64Token(text, start, end);
@@ -46,6 +46,10 @@ export function findEncodedAddresses(text: string): readonly Sighting[] {
     start = end + 1;
   }
   return found ?? NONE;
+}
+
+function isTokenCode(code: number): boolean {
+  return code < 128 && SEXTET[code] !== NO_SEXTET;
 }
 
 function sextetAt(text: string, index: number): number {

@@ -130,3 +130,12 @@ test('more fields or bytes than the limits allow are reported, not read', () => 
   const long = read(`A: ${'b '.repeat(100)}\r\n\r\nbody`, limitsWith({ headerBytes: 100 }));
   assert.deepEqual(long.defects, ['too-large']);
 });
+
+test('a line read before under other limits is read anew, and one at another place has its own', () => {
+  const text = 'Subject: =?utf-8?Q?a?= x =?utf-8?Q?b?=\r\n\r\n';
+  assert.equal(read(text).fields[0]?.decoded, 'a x b');
+  assert.notEqual(read(text, limitsWith({ encodedWords: 1 })).fields[0]?.decoded, 'a x b');
+  const again = read(`X: y\r\n${text}`).fields[1];
+  assert.equal(again?.decoded, 'a x b');
+  assert.equal(again?.start, 6);
+});

@@ -7,7 +7,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { decodeEncodedWords } from './encoded-word.ts';
-import type { Limits } from './limits.ts';
+import { kept } from './kept.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { scanLines } from './lines.ts';
 import type { DefectId } from './message.ts';
 import { readParameters } from './parameters.ts';
@@ -188,35 +189,71 @@ function splitLeniently(section: string, limits: Limits): Field[] {
   return fields;
 }
 
-/**
- * A class only for its memory: most fields of most messages are never decoded, and at a million
- * messages reading all of them costs more than everything else here.
- */
+/** One field in one message: its line, and where that stands. */
 class Field implements ReadField {
   readonly name: string;
   readonly lower: string;
   readonly raw: string;
   start: number;
   end: number;
-  readonly #limits: Limits;
-  readonly #misnamed: boolean;
-  #value: string | undefined;
-  #decoded: string | undefined;
-  #decodingDefects: readonly DefectId[] = NONE;
+  readonly #line: FieldLine;
 
   constructor(text: string, start: number, end: number, base: number, limits: Limits) {
     let last = end;
     if (text.charCodeAt(last - 1) === 0x0a) last--;
     if (text.charCodeAt(last - 1) === 0x0d && last > start) last--;
-    const line = text.slice(start, last);
+    const written = text.slice(start, last);
+    const repeats = limits === DEFAULT_LIMITS && !OF_ONE_MESSAGE.test(written);
+    const line = repeats ? keptLine(written) : new FieldLine(written, limits);
+    this.#line = line;
+    this.name = line.name;
+    this.lower = line.lower;
+    this.raw = line.raw;
+    this.start = base + start;
+    this.end = base + end;
+  }
+
+  get value(): string {
+    return this.#line.value;
+  }
+
+  get decoded(): string {
+    return this.#line.decoded;
+  }
+
+  /** Where a second reading stands: nobody can say which of the section's bytes are its own. */
+  place(start: number, end: number): void {
+    this.start = start;
+    this.end = end;
+  }
+
+  problems(): readonly DefectId[] {
+    return this.#line.problems;
+  }
+}
+
+/**
+ * What a field's line says, whatever message it stands in. A class only for its memory: most fields of most messages are never
+ * decoded, and at a million messages reading all of them costs more than everything else here.
+ */
+class FieldLine {
+  readonly name: string;
+  readonly lower: string;
+  readonly raw: string;
+  readonly #limits: Limits;
+  readonly #misnamed: boolean;
+  #value: string | undefined;
+  #decoded: string | undefined;
+  #decodingDefects: readonly DefectId[] = NONE;
+  #problems: readonly DefectId[] | undefined;
+
+  constructor(line: string, limits: Limits) {
     const colon = line.indexOf(':');
     const written = colon === -1 ? '' : line.slice(0, colon);
     this.name = endsBlank(written) ? written.trim() : written;
     this.lower = this.name.toLowerCase();
     this.raw = colon === -1 ? line : line.slice(colon + 1);
     this.#misnamed = !FIELD_NAME.test(written);
-    this.start = base + start;
-    this.end = base + end;
     this.#limits = limits;
   }
 
@@ -234,20 +271,15 @@ class Field implements ReadField {
     return this.#decoded;
   }
 
-  /** Where a second reading stands: nobody can say which of the section's bytes are its own. */
-  place(start: number, end: number): void {
-    this.start = start;
-    this.end = end;
+  get problems(): readonly DefectId[] {
+    this.#problems ??= this.#findProblems();
+    return this.#problems;
   }
 
-  problems(): readonly DefectId[] {
-    const decoded = this.decoded;
+  #findProblems(): readonly DefectId[] {
+    const { decoded } = this;
     const plain = decoded === this.value && this.#decodingDefects.length === 0;
     if (plain && !this.#misnamed && !/[\n\r\0\x80-\xff]/.test(this.raw)) return NONE;
-    return this.#findProblems(decoded);
-  }
-
-  #findProblems(decoded: string): readonly DefectId[] {
     const found = new Set<DefectId>(this.#decodingDefects);
     if (this.lower === '') found.add('header-without-colon');
     else if (this.#misnamed) found.add('malformed-header-name');
@@ -273,6 +305,12 @@ class Field implements ReadField {
     return all;
   }
 }
+
+/** Lines that hardly any other message has: not worth keeping. */
+const OF_ONE_MESSAGE =
+  /^(?:to|cc|date|message-id|received|dkim-signature|content-type: multipart\/)/i;
+
+const keptLine = kept((line) => new FieldLine(line, DEFAULT_LIMITS));
 
 function readValue(raw: string): string {
   const unfolded = raw.includes('\n') ? raw.replace(/\r?\n(?=[ \t])/g, '') : raw;

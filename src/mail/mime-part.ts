@@ -34,6 +34,7 @@ export interface Entity {
 const NO_BYTES = new Uint8Array();
 const NO_TEXTS: readonly string[] = [];
 const NO_PARTS: readonly MimePart[] = [];
+const NO_DEFECTS: readonly DefectId[] = [];
 /** The header fields that hold address lists (RFC 5322 sections 3.6.2, 3.6.3 and 3.6.6). */
 const ADDRESS_FIELDS = new Set([
   'from',
@@ -66,7 +67,7 @@ export class MimePart implements Part {
   readonly #surrounding: Uint8Array[] = [];
   #decoded: DecodedContent | undefined;
   #texts: readonly string[] | undefined;
-  #textDefects: readonly DefectId[] = [];
+  #textDefects: readonly DefectId[] = NO_DEFECTS;
 
   constructor(
     entity: Entity,
@@ -138,10 +139,9 @@ export class MimePart implements Part {
     if (this.texts.some((text) => text.includes('\0'))) {
       into.push({ id: 'nul-byte', where: this.#place('body') });
     }
-    const encoding = this.children.length > 0 ? [] : this.#decode().defects;
-    for (const id of [...encoding, ...this.#textDefects]) {
-      into.push({ id, where: this.#place('body') });
-    }
+    const encoding = this.children.length > 0 ? NO_DEFECTS : this.#decode().defects;
+    for (const id of encoding) into.push({ id, where: this.#place('body') });
+    for (const id of this.#textDefects) into.push({ id, where: this.#place('body') });
     for (const child of this.children) child.collect(into);
     if (this.nested !== null) into.push(...this.nested.defects);
   }
@@ -187,6 +187,11 @@ export class MimePart implements Part {
   #readingsAs(type: ParameterizedValue): readonly TextReadings[] {
     const isMessage = type.value.startsWith('message/') && this.nested === null;
     if (!isMessage && !type.value.startsWith('text/')) return [];
+    const others = this.#decode().others.length > 0 || this.encodings.length > 1;
+    if (!others && this.#otherBodyStart === -1 && type.others.length === 0) {
+      const charset = type.parameters.get('charset') ?? '';
+      return [readText(this.#decode().content, charset.toLowerCase())];
+    }
     const charsets = charsetsOf(type);
     return this.#allContents().flatMap((content) =>
       charsets.map((charset) => readText(content, charset)),

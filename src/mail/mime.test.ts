@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { limitsWith } from './limits.ts';
+import { DEFAULT_LIMITS, limitsWith } from './limits.ts';
 import { allParts, type ParsedMessage, parseMessage } from './message.ts';
 
-function read(lines: readonly string[], limits = limitsWith({})): ParsedMessage {
+function read(lines: readonly string[], limits = DEFAULT_LIMITS): ParsedMessage {
   return parseMessage(Buffer.from(lines.join('\r\n'), 'latin1'), limits);
 }
 
@@ -243,4 +243,23 @@ test('nesting, parts and bytes beyond the limits are reported, and their text ke
   assert.ok(many.defects.some(({ id }) => id === 'too-many-parts'));
   const large = read(['A: b', '', 'x'.repeat(100)], limitsWith({ messageBytes: 50 }));
   assert.ok(large.defects.some(({ id }) => id === 'too-large'));
+});
+
+test('every reading of a text is kept: padding inside base64, and a charset named twice', () => {
+  const padded = read([
+    'Content-Transfer-Encoding: base64',
+    '',
+    'YW5u',
+    'Ym9iQHkudGVzdA==',
+    'YWJj',
+  ]);
+  assert.deepEqual(texts(padded), ['annbob@y.testabc', 'annbob@y.test']);
+  const twice = read(['Content-Type: text/plain; charset=iso-8859-1; charset=koi8-r', '', '\xe1']);
+  assert.deepEqual(texts(twice).slice(0, 2), ['á', 'А']);
+});
+
+test('a field read before is read anew under other limits', () => {
+  const lines = ['Content-Type: text/plain; a=1; b=2', '', ''];
+  assert.equal(read(lines).root.parameters.size, 2);
+  assert.equal(read(lines, limitsWith({ parameters: 1 })).root.parameters.size, 1);
 });

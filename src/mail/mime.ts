@@ -6,7 +6,8 @@
  */
 import { asBuffer } from './charset.ts';
 import { findField, type HeaderSection, type ReadField, readHeaderSection } from './header.ts';
-import type { Limits } from './limits.ts';
+import { kept } from './kept.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import type { DefectId, ParsedMessage } from './message.ts';
 import { type Entity, MessageReading, MimePart, type Source } from './mime-part.ts';
 import { type ByteRange, splitMultipart } from './multipart.ts';
@@ -37,26 +38,28 @@ const NESTED_TYPES = new Set([
 const MESSAGE_FILE = /\.(?:eml|mht|mhtml|nws|mime)$/i;
 /** The first line that looks like a delimiter, where no boundary is named. */
 const LIKE_A_DELIMITER = /(?:^|[\r\n])--([^\r\n]{1,200})/;
-/** Fields that may stand once only: RFC 5322 section 3.6, RFC 2045 section 3, RFC 2183. */
-const SINGLE_FIELDS = new Set([
-  'from',
-  'sender',
-  'reply-to',
-  'to',
-  'cc',
-  'bcc',
-  'message-id',
-  'in-reply-to',
-  'references',
-  'subject',
-  'date',
-  'mime-version',
-  'content-type',
-  'content-transfer-encoding',
-  'content-disposition',
-  'content-id',
-  'content-description',
-]);
+/** Fields that may stand once only (RFC 5322 section 3.6, RFC 2045 section 3, RFC 2183), each with a bit of its own. */
+const SINGLE_FIELDS: ReadonlyMap<string, number> = new Map(
+  [
+    'from',
+    'sender',
+    'reply-to',
+    'to',
+    'cc',
+    'bcc',
+    'message-id',
+    'in-reply-to',
+    'references',
+    'subject',
+    'date',
+    'mime-version',
+    'content-type',
+    'content-transfer-encoding',
+    'content-disposition',
+    'content-id',
+    'content-description',
+  ].map((name, index) => [name, 1 << index]),
+);
 
 /** Reads a whole message. Never throws. */
 export function readMessage(bytes: Uint8Array, limits: Limits): ParsedMessage {
@@ -114,7 +117,7 @@ function readPart(entity: Entity, section: HeaderSection, limits: Limits): MimeP
     transferEncodingName(field.value),
   );
   const field = findField(section.fields, 'content-disposition');
-  const disposition = field && readParameters(field.value, limits.parameters);
+  const disposition = field && parametersOf(field, limits);
   const part = new MimePart(entity, {
     headers: section.fields,
     bodyStart: section.bodyStart,
@@ -131,17 +134,28 @@ function readPart(entity: Entity, section: HeaderSection, limits: Limits): MimeP
 }
 
 function fieldsNamed(section: HeaderSection, lower: string): readonly ReadField[] {
-  const named = section.fields.filter((field) => field.lower === lower);
-  return named.length > READINGS_MAX ? named.slice(0, READINGS_MAX) : named;
+  const named: ReadField[] = [];
+  for (const field of section.fields) {
+    if (field.lower === lower && named.length < READINGS_MAX) named.push(field);
+  }
+  return named;
 }
 
 function readType(field: ReadField, limits: Limits, defects: DefectId[]): ParameterizedValue {
-  const read = readParameters(field.value, limits.parameters);
+  const read = parametersOf(field, limits);
   defects.push(...read.defects);
   if (TYPE.test(read.value)) return read;
   defects.push('malformed-content-type');
   return { ...read, value: 'text/plain' };
 }
+
+function parametersOf(field: ReadField, limits: Limits): ParameterizedValue {
+  return limits === DEFAULT_LIMITS
+    ? keptParameters(field.value)
+    : readParameters(field.value, limits.parameters);
+}
+
+const keptParameters = kept((value) => readParameters(value, DEFAULT_LIMITS.parameters));
 
 function typeOf(value: string): ParameterizedValue {
   return { value, parameters: NO_PARAMETERS, others: [], defects: [] };
@@ -152,11 +166,11 @@ function isComposite(type: ParameterizedValue): boolean {
 }
 
 function reportDuplicates(part: MimePart, fields: readonly ReadField[]): void {
-  const seen = new Set<string>();
+  let seen = 0;
   for (const field of fields) {
-    if (!SINGLE_FIELDS.has(field.lower)) continue;
-    if (seen.has(field.lower)) part.reportHeader(['duplicate-header'], field.name);
-    else seen.add(field.lower);
+    const bit = SINGLE_FIELDS.get(field.lower) ?? 0;
+    if ((seen & bit) !== 0) part.reportHeader(['duplicate-header'], field.name);
+    seen |= bit;
   }
 }
 

@@ -79,3 +79,12 @@ test('ten hostile megabytes take well under two seconds', () => {
     assert.ok(elapsed < 2_000, `${JSON.stringify(piece)}: ${elapsed} ms`);
   }
 });
+
+test('a part that both readings have is there once', () => {
+  const body = '--b\r\nA\r\n--b x\r\nB\r\n--b\r\nC\r\n--b--\r\n';
+  const { parts } = splitMultipart(body, 0, body.length, 'b', 100);
+  assert.deepEqual(
+    parts.map(({ start, end }) => body.slice(start, end)),
+    ['A\r\n--b x\r\nB', 'C', 'A', 'B'],
+  );
+});

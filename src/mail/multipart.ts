@@ -63,13 +63,17 @@ function readSequence(
   parts: ByteRange[],
   between: ByteRange[],
 ): void {
-  const known = new Set([...parts, ...between].map((range) => `${range.start}-${range.end}`));
+  // Of the first reading nothing is known.
+  const known =
+    parts.length + between.length === 0
+      ? null
+      : new Set([...parts, ...between].map((range) => `${range.start}-${range.end}`));
   let open = false;
   let start = 0;
   for (let index = 0; index <= delimiters.length; index++) {
     const next = delimiters[index];
     const range = { start, end: Math.max(start, next?.start ?? body.length) };
-    const isNew = !known.has(`${range.start}-${range.end}`);
+    const isNew = known === null || !known.has(`${range.start}-${range.end}`);
     if (isNew && open) parts.push(range);
     else if (isNew && body.slice(range.start, range.end).trim() !== '') between.push(range);
     if (next === undefined) return;

@@ -10,6 +10,15 @@ function found(text: string): readonly string[] {
 }
 
 describe('findAddresses', () => {
+  it('reads what stands behind the apostrophe of an elision as well, but not behind that of a name', () => {
+    const readingsOf = (text: string): readonly string[] => findAddresses(text)[0]?.readings ?? [];
+    for (const word of ["d'", "D'", "l'", "dell'", "jusqu'", "adresse=d'"]) {
+      assert.ok(readingsOf(`${word}ann@x.test`).includes('ann@x.test'), word);
+    }
+    assert.equal(findAddresses("d'ann@x.test")[0]?.address, "d'ann@x.test");
+    assert.deepEqual(readingsOf("o'brien@x.test"), []);
+  });
+
   const SPELLINGS: readonly (readonly [string, string, readonly string[]])[] = [
     ['plain', 'Write to Ann@X.Test.', ['ann@x.test']],
     [
@@ -19,6 +28,9 @@ describe('findAddresses', () => {
     ],
     ['percent', '?e=a%40x.test&n=1', ['a@x.test']],
     ['percent twice', 'a%2540x.test', ['a@x.test']],
+    ['behind a number', '40 of 40, 4040 a%40x.test', ['a@x.test']],
+    ['behind other references', '&nbsp;&amp;&#40;b&#41; a&#64;x.test', ['a@x.test']],
+    ['behind text of its length', `${'. '.repeat(400)}a%2540x.test`, ['a@x.test']],
     ['percent around plain', 'mailto:a@x.test?cc=b%40x.test', ['a@x.test', 'b@x.test']],
     ['decimal reference', 'a&#64;x.test', ['a@x.test']],
     ['padded, without semicolon', 'a&#00064x.test', ['a@x.test']],

@@ -32,29 +32,20 @@ export interface Sighting {
 
 const NONE: readonly never[] = [];
 
-/** Every coding of @ that starts a search. */
-const MARKERS = [
-  '@',
-  '%40',
-  '%2540',
-  '&#',
-  '&commat',
-  '=40',
-  '\\u0040',
-  '\\x40',
-  '\uFF20',
-  '\uFE6B',
-];
+/** Every coding of @ has one of these in it. */
+const MARKS = ['@', '40', '&', '\uFF20', '\uFE6B'];
+/** The codings of @ that end in 40, without the 40. */
+const BEFORE_40 = ['%', '=', '%25', '\\u00', '\\x'];
 const MARKER_START = /[@%&=\\\uFF20\uFE6B]/;
 const SHORT_TEXT = 512;
 const REFERENCE_TO_AT =
-  /&#(?:0*(?:64|65312|65131)(?!\d)|[xX]0*(?:40|[fF]{2}20|[fF][eE]6[bB])(?![0-9a-fA-F]))/y;
+  /&(?:commat|#(?:0*(?:64|65312|65131)(?!\d)|[xX]0*(?:40|[fF]{2}20|[fF][eE]6[bB])(?![0-9a-fA-F])))/y;
 
 /** Addresses in `text`, in order. */
 export function findAddresses(text: string): readonly Sighting[] {
   // Short texts, header fields above all, mostly have none of the characters a marker begins with.
   if (text.length < SHORT_TEXT && !MARKER_START.test(text)) return NONE;
-  const next = MARKERS.map((marker) => text.indexOf(marker));
+  const next = MARKS.map((mark) => text.indexOf(mark));
   let found: Sighting[] | null = null;
   let from = 0;
   for (;;) {
@@ -68,14 +59,14 @@ export function findAddresses(text: string): readonly Sighting[] {
   }
 }
 
-/** The next marker at or after `from`; each marker's own next place is kept, so that all searches together stay linear. */
+/** The next coded @ at or after `from`; each mark's own next place is kept, so that all searches together stay linear. */
 function nearest(text: string, next: number[], from: number): number {
   let best = -1;
-  for (let index = 0; index < MARKERS.length; index++) {
-    const marker = MARKERS[index] ?? '';
+  for (let index = 0; index < MARKS.length; index++) {
+    const mark = MARKS[index] ?? '';
     let at = next[index] ?? -1;
-    while (at !== -1 && (at < from || !isMarker(text, at, marker))) {
-      at = text.indexOf(marker, Math.max(at + 1, from));
+    while (at !== -1 && (at < from || !isCodedAt(text, at, mark))) {
+      at = text.indexOf(mark, Math.max(at + 1, from));
     }
     next[index] = at;
     if (at !== -1 && (best === -1 || at < best)) best = at;
@@ -83,8 +74,9 @@ function nearest(text: string, next: number[], from: number): number {
   return best;
 }
 
-function isMarker(text: string, at: number, marker: string): boolean {
-  if (marker !== '&#') return true;
+function isCodedAt(text: string, at: number, mark: string): boolean {
+  if (mark === '40') return BEFORE_40.some((before) => text.endsWith(before, at));
+  if (mark !== '&') return true;
   REFERENCE_TO_AT.lastIndex = at;
   return REFERENCE_TO_AT.test(text);
 }
@@ -198,11 +190,15 @@ function readQuotedLocal(text: string, at: number): Piece {
   };
 }
 
+/** A domain that needs no trimming. */
+const PLAIN_DOMAIN = /^[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*$/;
+
 function readDomain(text: string, from: number): Piece | null {
   if (text.charCodeAt(from) === 0x5b) return readDomainLiteral(text, from);
   let end = from;
   while (end < text.length && inTable(DOMAIN, text.charCodeAt(end))) end++;
   const run = text.slice(from, end);
+  if (PLAIN_DOMAIN.test(run)) return { text: run, start: from, end, quoted: false };
   const domain = /[\x80-\uffff]/.test(run) ? trimForeignDomain(run) : run;
   const trimmed = domain.replace(/^[-_]+/, '').replace(/[-_.]{1,512}$/, '');
   if (trimmed === '' || trimmed.startsWith('.') || trimmed.includes('..'))
@@ -269,7 +265,7 @@ function canonical(local: string, domain: string): string {
   );
 }
 
-/** `email=alice` → alice; `请联系alice` → alice; `'alice` → alice; `o'brien` stays. */
+/** `email=alice` → alice; `请联系alice` → alice; `'alice` → alice; `o'brien` and `d'alice` stay. */
 function likeliestLocal(long: string): string {
   let local = long;
   for (let index = local.length - 1; index >= 0; index--) {
@@ -288,8 +284,12 @@ function sameScriptTail(local: string): string {
   return latin === '' ? word : latin;
 }
 
+/** Words that French, Italian and Catalan shorten before a vowel; not the O of O'Brien. */
+const ELISION = /^(?:[cdjlmnstv]|gl|un|(?:jus|lors|puis)?qu|(?:[dns]|qu)?[aeu]ll)'(?=.)/i;
+
 function otherReadings(long: string, best: string, domain: string): readonly string[] {
   const texts = new Set<string>([long]);
+  if (ELISION.test(best)) texts.add(best.slice(best.indexOf("'") + 1));
   for (let index = 0; index < long.length && texts.size < READINGS_MAX; index++) {
     const character = long[index] ?? '';
     const boundary = SEPARATOR.test(character) || character === '+' || character > '\x7f';

@@ -54,6 +54,15 @@ async function carryOut(tx: Transaction, request: EnrolmentRequest, by: string[]
   });
 }
 
+/** Who has asked for the same before, and is an operator still; null for nobody. */
+async function firstWord(tx: Transaction, request: EnrolmentRequest): Promise<string | null> {
+  const { operator, deed, publicKey } = request;
+  const waiting = await findOperatorRequest(tx, operator, deed);
+  if (waiting === null || (deed === 'add' && !waiting.public_key.equals(publicKey))) return null;
+  const asked = await findOperator(tx, waiting.requested_by);
+  return asked !== null && asked.removed_at === null ? asked.id : null;
+}
+
 /** One operator's word for enrolling or removing another; the second different word carries it out. */
 export function enrol(db: Database, request: EnrolmentRequest): Promise<EnrolmentResult> {
   const { operator, deed, by } = request;
@@ -73,10 +82,9 @@ export function enrol(db: Database, request: EnrolmentRequest): Promise<Enrolmen
       throw new Fault('operator.too-few', 'two operators must remain', {
         remedy: 'enrol another one first',
       });
-    const waiting = await findOperatorRequest(tx, operator, deed);
-    const sameKey = deed === 'remove' || waiting?.public_key.equals(request.publicKey) === true;
-    if (waiting !== null && waiting.requested_by !== by && sameKey) {
-      await carryOut(tx, request, [waiting.requested_by, by]);
+    const first = await firstWord(tx, request);
+    if (first !== null && first !== by) {
+      await carryOut(tx, request, [first, by]);
       return { kind: 'done', operator };
     }
     await putOperatorRequest(tx, {

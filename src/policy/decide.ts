@@ -138,12 +138,16 @@ function visibleOutsiders(context: DecideContext, policy: Policy): readonly stri
   });
 }
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 function addressesOf(findings: readonly Finding[], id: FindingId): ReadonlySet<string> {
-  const addresses = new Set<string>();
+  let addresses: Set<string> | null = null;
   for (const finding of findings) {
-    if (finding.id === id) for (const address of finding.addresses) addresses.add(address);
+    if (finding.id !== id) continue;
+    addresses ??= new Set();
+    for (const address of finding.addresses) addresses.add(address);
   }
-  return addresses;
+  return addresses ?? NOBODY;
 }
 
 /** Beyond these limits nobody has looked. */

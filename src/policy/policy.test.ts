@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Finding } from '../detect/finding.ts';
 import { decide } from './decide.ts';
 import { POLICIES, policyFrom } from './policy.ts';
 import { REASON_IDS, REASONS } from './reasons.ts';
@@ -37,6 +38,17 @@ describe('decide', () => {
     for (const policy of Object.values(POLICIES)) {
       assert.deepEqual(decide([], [], context, policy).kind, 'pass');
     }
+  });
+
+  it('counts the addresses of the own domain over all places', () => {
+    const place = { part: '', field: 'text', start: 0, end: 0 };
+    const own = (addresses: readonly string[]): Finding => {
+      return { id: 'own-domain-address', severity: 'note', where: place, addresses, count: 2 };
+    };
+    const two = own(['b@shop.example', 'c@shop.example']);
+    const more = own(['d@shop.example', 'e@shop.example']);
+    assert.equal(decide([two, two], [], context, POLICIES.bulk).kind, 'pass');
+    assert.notEqual(decide([two, more], [], context, POLICIES.bulk).kind, 'pass');
   });
 
   it('holds in bulk what mail programs read differently, and under every policy what nobody could inspect', () => {

@@ -8,6 +8,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Fault } from '../base/errors.ts';
 import { type Extensions, NO_EXTENSIONS, readExtensions } from './extensions.ts';
+import { isLoopback } from './loopback.ts';
 import { type Reply, ReplyReader } from './reply.ts';
 
 export interface NextHop {
@@ -312,10 +313,6 @@ function established<S extends Socket>(
 
 function isAddress(host: string): boolean {
   return /^[\d.]+$/.test(host) || host.includes(':');
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
 function refuses(step: string, reply: Reply | undefined): Fault {

@@ -1,25 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FALSE_ENDINGS } from '../../test/support/false-endings.ts';
 import { DataReader, forbiddenByte, stuffed } from './data-reader.ts';
 
 function read(wire: string, sizeBytesMax = 1000): ReturnType<DataReader['push']> {
   return new DataReader(sizeBytesMax).push(Buffer.from(wire, 'latin1'));
 }
-
-/** The endings of CVE-2023-51764 to 51766 and of the public scanners. */
-const FALSE_ENDINGS = [
-  '\n.\n',
-  '\n.\r\n',
-  '\r\n.\n',
-  '\r.\r',
-  '\r\n.\r',
-  '\r.\r\n',
-  '\r\n\0.\r\n',
-  '\r\r\n.\r\r\n',
-  '\n\n.\n\n',
-  '\r\n.\r\r\n',
-  '\r\n.\0\r\n',
-];
 
 test('only CRLF.CRLF ends the content, and what follows is left over', () => {
   const reading = read('Subject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n');

@@ -12,15 +12,24 @@ import pg from 'pg';
 import { Fault } from '../base/errors.ts';
 import type { Connection } from './database.ts';
 import { type Binaries, findBinaries } from './embedded/binaries.ts';
-import { makeSocketFolder, makeStaging, type Place, settlePlace } from './embedded/place.ts';
+import {
+  findOrphans,
+  homeApart,
+  makeSocketFolder,
+  makeStaging,
+  type Place,
+  settlePlace,
+} from './embedded/place.ts';
 import {
   clearStaleLock,
   findPostmaster,
   isAlive,
   type Postmaster,
   stopPostmaster,
+  wasShutDown,
 } from './embedded/postmaster.ts';
 import { alone } from './embedded/start-lock.ts';
+import { Supervisor } from './embedded/supervisor.ts';
 
 export interface EmbeddedOptions {
   readonly dataDir: string;
@@ -34,9 +43,15 @@ export interface EmbeddedOptions {
 
 export interface EmbeddedServer {
   readonly connection: Connection;
+  /** Of the server as it runs now. */
   readonly pid: number;
   /** True when the server was running already. */
   readonly attached: boolean;
+  /**
+   * Starts it again whenever it has died by itself, until `stop`. Once it will not start any more, `failed` is called
+   * with Fault `embedded.lost`, and that was all.
+   */
+  keepRunning(failed: (fault: Fault) => void): void;
   /** Fast shutdown, also of a server that was running already; returns when the process is gone. */
   stop(): Promise<void>;
 }
@@ -77,20 +92,67 @@ const SETTINGS: Readonly<Record<string, string>> = {
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const place = await settlePlace(options.dataDir, options.stateFolder ?? STATE_FOLDER);
   const running = await findPostmaster(place.cluster);
-  if (running?.status === 'ready') return serve(place, running, true);
-  return alone(place.cluster, START_LIMIT_MS, () => attachOrStart(place, options));
+  if (running?.status === 'ready') return serve(place, options, running, true);
+  return alone(place.cluster, START_LIMIT_MS, async () => {
+    const binaries = await findBinaries(place.owner, place.copyFolder);
+    await prepareCluster(place, binaries, options.log);
+    const found = await attachOrStart({ place, binaries, options, socketDir: null });
+    return serve(place, options, found.running, found.attached);
+  });
 }
 
-async function attachOrStart(place: Place, options: EmbeddedOptions): Promise<EmbeddedServer> {
+/**
+ * One line for each database in the state folder whose data directory is gone, with what removes it. Nothing is removed
+ * here: the directory may be on a disk that is not mounted.
+ */
+export async function describeOrphans(stateFolder: string = STATE_FOLDER): Promise<string[]> {
+  const lines: string[] = [];
+  for (const { home, dataDir } of await findOrphans(stateFolder)) {
+    const running = await findPostmaster(path.join(home, 'postgres'));
+    const stop = running === null ? '' : `kill -INT ${running.pid}; `;
+    lines.push(
+      `${home} holds the database of ${dataDir}, which is not there; where it was neither moved nor unmounted: ${stop}rm -r ${home}`,
+    );
+  }
+  return lines;
+}
+
+/** Ends what runs of a data directory and removes what stands of it in the state folder: for data made to be thrown away. */
+export async function removeApart(dataDir: string): Promise<void> {
+  const home = await homeApart(dataDir);
+  if (home === null) return;
+  const cluster = path.join(home, 'postgres');
+  const running = await findPostmaster(cluster);
+  if (running !== null) await stopPostmaster(cluster, running.pid);
+  await rm(home, { recursive: true, force: true });
+}
+
+/** What a start needs to know. */
+interface Start {
+  readonly place: Place;
+  readonly binaries: Binaries;
+  readonly options: EmbeddedOptions;
+  /** Where clients look for the socket already; null for the first start. */
+  readonly socketDir: string | null;
+  /** Gives the start up, at a moment when what was started can be found and stopped. */
+  readonly signal?: AbortSignal;
+}
+
+async function attachOrStart(
+  start: Start,
+): Promise<{ readonly running: Postmaster; readonly attached: boolean }> {
+  const { place, signal } = start;
   const deadline = performance.now() + START_LIMIT_MS;
   let started: Started | null = null;
   for (;;) {
     const running = await findPostmaster(place.cluster);
     if (running?.status === 'ready')
-      return serve(place, running, started?.child.pid !== running.pid);
-    if (running === null && (started === null || started.child.exitCode !== null)) {
+      return { running, attached: started?.child.pid !== running.pid };
+    if (signal?.aborted && (running !== null || !isUnderWay(started)))
+      throw new Fault('embedded.start', 'the start was given up', { where: place.cluster });
+    if (running === null && !isUnderWay(started)) {
       if (started !== null && !(await isWorthRepeating(started))) throw await startFault(started);
-      started = await launch(place, options);
+      started = await launch(start);
     }
     if (performance.now() > deadline)
       throw new Fault('embedded.start', 'PostgreSQL was not ready within a minute', {
@@ -108,11 +170,14 @@ interface Started {
   readonly logFrom: number;
 }
 
-async function launch(place: Place, options: EmbeddedOptions): Promise<Started> {
-  const binaries = await findBinaries(place.owner, place.copyFolder);
-  await prepareCluster(place, binaries, options.log);
+/** Whether a process was started that has not ended. */
+function isUnderWay(started: Started | null): boolean {
+  return started !== null && started.child.exitCode === null && started.child.signalCode === null;
+}
+
+async function launch({ place, binaries, options, socketDir: wanted }: Start): Promise<Started> {
   await clearStaleLock(place.cluster);
-  const socketDir = await makeSocketFolder(place, PORT);
+  const socketDir = await makeSocketFolder(place, PORT, wanted);
   const settings = {
     ...SETTINGS,
     ...options.settings,
@@ -250,22 +315,54 @@ function checkVersion(place: Place, binaries: Binaries, version: string): void {
 
 async function serve(
   place: Place,
+  options: EmbeddedOptions,
   running: Postmaster,
   attached: boolean,
 ): Promise<EmbeddedServer> {
-  const { pid, port, socketDir } = running;
+  const { port, socketDir } = running;
   const connection = { socketDir, port, user: USER, database: DATABASE };
   await createDatabase(connection);
+  let supervisor: Supervisor | null = null;
+  const pid = (): number => supervisor?.pid ?? running.pid;
   return {
     connection,
-    pid,
+    get pid() {
+      return pid();
+    },
     attached,
+    keepRunning: (failed) => {
+      supervisor ??= new Supervisor(running.pid, {
+        find: () => findPostmaster(place.cluster),
+        wasShutDown: () => wasShutDown(place.cluster),
+        start: (signal) => startAgain({ place, options, socketDir, signal }),
+        log: options.log ?? (() => {}),
+        logFile: place.logFile,
+        failed,
+      });
+    },
     stop: async () => {
-      await stopPostmaster(place.cluster, pid);
-      if (socketDir.startsWith('/tmp/undisclosed-') && !(await isAlive(pid)))
+      await supervisor?.close();
+      // A start that was given up may have left one that nobody has seen ready.
+      const last = supervisor === null ? null : await findPostmaster(place.cluster);
+      await stopPostmaster(place.cluster, last?.pid ?? pid());
+      if (socketDir.startsWith('/tmp/undisclosed-') && !(await isAlive(pid())))
         await rmdir(socketDir).catch(() => {});
     },
   };
+}
+
+/** Never makes a cluster: where the data is gone, an empty database would be taken for it. */
+async function startAgain(start: Omit<Start, 'binaries'>): Promise<Postmaster> {
+  const { cluster, owner, copyFolder } = start.place;
+  return alone(cluster, START_LIMIT_MS, async () => {
+    if ((await stat(path.join(cluster, 'PG_VERSION')).catch(() => null)) === null)
+      throw new Fault('embedded.data-missing', 'the data is not there any more', {
+        where: cluster,
+        remedy: 'bring the data back',
+      });
+    const binaries = await findBinaries(owner, copyFolder);
+    return (await attachOrStart({ ...start, binaries })).running;
+  });
 }
 
 async function createDatabase(connection: {

@@ -84,6 +84,24 @@ export function positionsIn(
   );
 }
 
+/** Positions whose last word is one of these states and came without any reply, at most `limit`. */
+export function positionsWithoutReply(
+  db: Queryable,
+  id: string,
+  states: readonly number[],
+  limit: number,
+): Promise<OutcomeRow[]> {
+  const outcome = partition('outcome', id);
+  return db.query(
+    `SELECT position, attempt, state, code, enhanced, reply, at, batch FROM (
+       SELECT DISTINCT ON (position) * FROM ${outcome}
+        WHERE position IN (SELECT position FROM ${outcome} WHERE state = ANY ($1::int[]) AND code = 0)
+        ORDER BY position, attempt DESC, batch DESC, line DESC) o
+      WHERE state = ANY ($1::int[]) AND code = 0 ORDER BY position LIMIT $2`,
+    [states, limit],
+  );
+}
+
 /** Everything recorded of one position, in order. */
 export function outcomesOf(db: Queryable, id: string, position: number): Promise<OutcomeRow[]> {
   return db.query(

@@ -2,11 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
 import { Fault } from '../base/errors.ts';
-import { authenticate } from '../operators/signed-request.ts';
+import { authenticate, bodyDigest } from '../operators/signed-request.ts';
 import { broadcastRoutes } from './api/broadcasts.ts';
 import { customerRoutes } from './api/customers.ts';
 import { keyRoutes } from './api/keys.ts';
@@ -21,6 +21,10 @@ declare module 'fastify' {
     /** SHA-256 that the body must have. */
     bodyDigest: string;
   }
+  interface FastifyContextConfig {
+    /** The route reads a stream, and compares it at its end. */
+    takesFile?: boolean;
+  }
 }
 
 export interface Api {
@@ -28,6 +32,7 @@ export interface Api {
 }
 
 const BODY_BYTES_MAX = 16 << 20;
+const NO_BODY = bodyDigest('');
 
 function statusOf(code: string): number {
   if (code === 'operator.not-authenticated') return 401;
@@ -55,26 +60,40 @@ async function authenticated(app: App, request: FastifyRequest): Promise<void> {
   request.bodyDigest = bodyDigest;
 }
 
+const otherBody = (): Fault =>
+  new Fault('operator.not-authenticated', 'the body is not the one that was signed');
+
+const notJson = (): Fault => new Fault('api.malformed', 'the body is not JSON');
+
 /** JSON bodies are compared with the signed digest before they are parsed; streams compare at their end. */
 function addParsers(server: FastifyInstance): void {
+  // Fastify's own would hand on a text that nobody has compared.
+  server.removeAllContentTypeParsers();
   server.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX },
     (request, body, done) => {
-      const digest = createHash('sha256').update(body).digest('hex');
-      if (request.bodyDigest !== '' && digest !== request.bodyDigest) {
-        done(new Fault('operator.not-authenticated', 'the body is not the one that was signed'));
+      if (request.bodyDigest !== '' && bodyDigest(body) !== request.bodyDigest) {
+        done(otherBody());
         return;
       }
       try {
         done(null, JSON.parse(body.toString()));
       } catch {
-        done(new Fault('api.malformed', 'the body is not JSON'));
+        done(notJson());
       }
     },
   );
   server.addContentTypeParser('application/octet-stream', (_request, payload, done) => {
     done(null, payload);
+  });
+  server.addContentTypeParser('*', (_request, _payload, done) => {
+    done(notJson());
+  });
+  server.addHook('preHandler', async (request) => {
+    const { body, routeOptions } = request;
+    if (body === undefined && ![NO_BODY, ''].includes(request.bodyDigest)) throw otherBody();
+    if (body instanceof Readable && routeOptions.config.takesFile !== true) throw notJson();
   });
 }
 

@@ -1,9 +1,9 @@
 /** One server for a data directory and a socket: a second one is refused before it opens, starts or stops anything. */
 
-import { createHash } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import { connect } from 'node:net';
 import { Fault } from '../base/errors.ts';
+import { takeProcessLock } from '../base/process-lock.ts';
 
 /** Whether some process answers on this socket. */
 export function answers(socket: string): Promise<boolean> {
@@ -25,20 +25,9 @@ export async function refuseSecondServer(socket: string): Promise<void> {
     });
 }
 
-function hold(name: string): Promise<Server | null> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy());
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(null);
-      else reject(error);
-    });
-    server.listen(name, () => resolve(server));
-  });
-}
-
 /**
- * Makes a data directory where there is none, and holds it for this process. On Linux by an address in the abstract socket namespace (unix(7)), which the
- * kernel gives back with the process however that ends; elsewhere the API socket alone tells.
+ * Makes a data directory where there is none, and holds it for this process. Elsewhere than on Linux the API socket alone
+ * tells.
  * @returns gives it back.
  * @throws Fault `serve.in-use`, `serve.no-data-directory`.
  */
@@ -52,14 +41,11 @@ export async function claimDataDirectory(dataDir: string): Promise<() => Promise
     });
   });
   if (process.platform !== 'linux') return async () => {};
-  const real = await realpath(dataDir);
-  const digest = createHash('sha256').update(real).digest('hex').slice(0, 32);
-  const server = await hold(`\0undisclosed-serve-${digest}`);
-  if (server === null)
+  const lock = await takeProcessLock('undisclosed-serve', await realpath(dataDir));
+  if (lock === null)
     throw new Fault('serve.in-use', 'another server works with this data directory', {
       where: dataDir,
       remedy: 'stop it (undisclosed stop), or name another UNDISCLOSED_DATA',
     });
-  server.unref();
-  return () => new Promise((done) => server.close(() => done()));
+  return () => lock.release();
 }

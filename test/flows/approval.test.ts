@@ -13,11 +13,10 @@ import {
   type OperatorKey,
   operatorKeyOf,
 } from '../../src/operators/operator-key.ts';
-import { authenticate, authorization, bodyDigest } from '../../src/operators/signed-request.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
-import { type House, openHouse, sealApproval } from '../support/faults/house.ts';
 import { customersCsv, NOTICE } from '../support/faults/places.ts';
 import { openTap, type Tap } from '../support/faults/tap.ts';
+import { type House, openHouse, sealApproval } from '../support/house.ts';
 
 const selection = { where: [{ field: 'group', equals: 'a' }] };
 
@@ -286,75 +285,5 @@ describe('approval', () => {
     tap.take();
     assert.match(await outcome(id), /^complete/);
     assert.equal(tap.take().length, 15);
-  });
-});
-
-describe('operators', () => {
-  let database: TestDatabase;
-  before(async () => {
-    database = await testDatabase();
-  });
-  after(() => database.drop());
-  const now = new Date();
-  const keys = ['alice', 'bob', 'carol', 'dave'].map((name) =>
-    operatorKeyOf(newOperatorKey(name)),
-  ) as [OperatorKey, OperatorKey, OperatorKey, OperatorKey];
-  const [alice, bob, carol, dave] = keys;
-  const facts = { method: 'POST', path: '/v1/x', bodyDigest: bodyDigest('{}') };
-  const speak = (header: string, path = facts.path, atMs = Date.now()): Promise<unknown> =>
-    authenticate(database.db, header, facts.method, path, atMs);
-  const refusedSpeech = { code: 'operator.not-authenticated' };
-
-  test('the first two enrol themselves, a third needs two different ones', async () => {
-    const { db } = database;
-    const add = (key: OperatorKey, by: string | null): Promise<{ kind: string }> =>
-      enrol(db, { deed: 'add', operator: key.operator, publicKey: key.publicKey, by, now });
-    assert.equal((await add(alice, null)).kind, 'done');
-    assert.equal((await add(bob, null)).kind, 'done');
-    await assert.rejects(add(carol, null), refusedSpeech);
-    assert.equal((await add(carol, 'alice')).kind, 'waits-for-second');
-    assert.equal((await add(carol, 'alice')).kind, 'waits-for-second');
-    // Another key under the name that was agreed to is another request.
-    const other = { ...dave, operator: 'carol' };
-    assert.equal((await add(other, 'bob')).kind, 'waits-for-second');
-    assert.equal((await add(carol, 'alice')).kind, 'waits-for-second');
-    assert.equal((await add(carol, 'bob')).kind, 'done');
-    await assert.rejects(add(carol, 'bob'), { code: 'operator.exists' });
-  });
-
-  test('a signed request is good once, for its own path and body, for five minutes', async () => {
-    const header = authorization(alice, facts);
-    assert.deepEqual(await speak(header), { operator: 'alice', bodyDigest: facts.bodyDigest });
-    await assert.rejects(speak(header), refusedSpeech);
-    await assert.rejects(speak(authorization(alice, facts), '/v1/y'), refusedSpeech);
-    await assert.rejects(speak(authorization(alice, facts), facts.path, Date.now() + 301_000), {
-      ...refusedSpeech,
-      message: /five minutes/,
-    });
-    const other = authorization(alice, facts)
-      .replace(/body="."/, 'body="0')
-      .replace(/body="[0-9a-f]{64}"/, `body="${bodyDigest('{"a":1}')}"`);
-    await assert.rejects(speak(other), refusedSpeech);
-    await assert.rejects(
-      speak(authorization(alice, facts).replace('"alice"', '"bob"')),
-      refusedSpeech,
-    );
-    await assert.rejects(speak(authorization(dave, facts)), refusedSpeech);
-    for (const text of ['', 'Bearer x', 'Undisclosed-Ed25519 operator="alice"'])
-      await assert.rejects(speak(text), refusedSpeech);
-  });
-
-  test('two remain, a removed one speaks no more, and a name is used once', async () => {
-    const { db } = database;
-    const remove = (operator: string, by: string): Promise<{ kind: string }> =>
-      enrol(db, { deed: 'remove', operator, publicKey: Buffer.alloc(0), by, now });
-    assert.equal((await remove('carol', 'alice')).kind, 'waits-for-second');
-    assert.equal((await remove('carol', 'bob')).kind, 'done');
-    await assert.rejects(speak(authorization(carol, facts)), refusedSpeech);
-    await assert.rejects(remove('bob', 'alice'), { code: 'operator.too-few' });
-    await assert.rejects(
-      enrol(db, { deed: 'add', operator: 'carol', publicKey: carol.publicKey, by: 'bob', now }),
-      { code: 'operator.exists' },
-    );
   });
 });

@@ -181,6 +181,36 @@ describe('the place', () => {
   });
 });
 
+describe('the relay', () => {
+  const config = (smtp: object): Readonly<Record<string, string>> => {
+    const gates = { smtp: { nextHop: '127.0.0.1:25', ...smtp } };
+    return { UNDISCLOSED_CONFIG: line.file('gates.json', JSON.stringify({ gates })) };
+  };
+
+  test('needs its certificate and its key, and a file that can be read', async () => {
+    const certificate = path.join(line.folder, 'none.pem');
+    assertRefused(
+      await serve(config({ listen: '127.0.0.1:0', certificate })),
+      /gates\.smtp\.key: the path of a PEM file is wanted \(a certificate and its key/,
+    );
+    assertRefused(
+      await serve(config({ listen: '127.0.0.1:0', certificate, key: certificate })),
+      /none\.pem: the file cannot be read \(ENOENT\) \(the user of `serve`/,
+    );
+    const key = line.file('key.pem', 'SECRET-WORD');
+    const said = await serve(config({ listen: '127.0.0.1:0', certificate: key, key }));
+    assertRefused(said, /key\.pem: these are no certificate and its key \(give both as PEM/);
+    assert.doesNotMatch(said.stderr, /SECRET/);
+  });
+
+  test('needs them beyond this machine', async () => {
+    assertRefused(
+      await serve(config({ listen: '0.0.0.0:0' })),
+      /0\.0\.0\.0:0: nobody could authenticate here without TLS \(name gates\.smtp\.certificate/,
+    );
+  });
+});
+
 describe('a second server', () => {
   test('on the same data directory is refused, and the first one keeps its database', async () => {
     const own = new CommandLine();

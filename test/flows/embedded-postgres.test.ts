@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -19,7 +20,12 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Database, openDatabase } from '../../src/store/database.ts';
-import { type EmbeddedServer, startEmbedded } from '../../src/store/embedded.ts';
+import {
+  describeOrphans,
+  type EmbeddedServer,
+  removeApart,
+  startEmbedded,
+} from '../../src/store/embedded.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const isRoot = process.getuid?.() === 0;
@@ -283,6 +289,23 @@ test('a directory too deep for a socket path gets its socket elsewhere', async (
   assert.ok(!existsSync(socketDir));
 });
 
+test('kept running and killed, it is back where its clients look for it, also with its socket elsewhere', async () => {
+  const server = await start(path.join(folder, 'kept'.repeat(20), 'running'.repeat(10)));
+  const faults: unknown[] = [];
+  server.keepRunning((fault) => faults.push(fault));
+  const { pid } = server;
+  await using(server, async (db) => {
+    await db.query('SELECT 1');
+    process.kill(pid, 'SIGKILL');
+    for (let i = 0; i < 500 && (server.pid === pid || !isAlive(server.pid)); i++) await sleep(20);
+    assert.notEqual(server.pid, pid);
+    await db.query('SELECT 1').catch(() => db.query('SELECT 1'));
+  });
+  await server.stop();
+  assert.ok(!isAlive(server.pid));
+  assert.deepEqual(faults, []);
+});
+
 test('a value in a failing statement does not reach the log', async () => {
   const dataDir = path.join(folder, 'log');
   const server = await start(dataDir);
@@ -321,6 +344,44 @@ test('root in a checkout that nobody can enter: programs and data go to the stat
   assert.equal(runStarter(checkout, dataDir, {}).marks, 2);
   rmSync(home, { recursive: true });
   assert.equal(runStarter(checkout, dataDir, {}).code, 'embedded.data-missing');
+});
+
+test('a database apart from a data directory that is gone is named with what removes it, and is nobody else’s', {
+  skip: needsRoot,
+}, async () => {
+  const closed = path.join(folder, 'closed-data');
+  mkdirSync(closed, { mode: 0o700 });
+  const dataDir = path.join(closed, 'data');
+  const homeOf = (directory: string): string =>
+    readFileSync(path.join(directory, 'postgres-location'), 'utf8').trim();
+  const named = async (): Promise<string[]> =>
+    (await describeOrphans(STATE)).filter((line) => line.includes(closed));
+  const begin = async (directory: string): Promise<void> => (await start(directory)).stop();
+
+  await begin(dataDir);
+  const first = homeOf(dataDir);
+  assert.deepEqual(await named(), []);
+  rmSync(dataDir, { recursive: true });
+  const line = `${first} holds the database of ${dataDir}, which is not there; where it was neither moved nor unmounted: rm -r ${first}`;
+  assert.deepEqual(await named(), [line]);
+
+  await begin(dataDir);
+  const second = homeOf(dataDir);
+  assert.notEqual(second, first, 'made anew, it does not come to the old data');
+  assert.deepEqual(await named(), [line]);
+
+  const moved = path.join(closed, 'moved');
+  renameSync(dataDir, moved);
+  assert.equal((await named()).length, 2);
+  await begin(moved);
+  assert.deepEqual(await named(), [line], 'it is known where it was moved to');
+
+  await start(moved);
+  await removeApart(moved);
+  assert.ok(!existsSync(second), 'its server is ended first');
+  assert.ok(existsSync(first), 'nobody else’s is touched');
+  await removeApart(path.join(folder, 'one'));
+  assert.ok(existsSync(path.join(folder, 'one/postgres')), 'what stands in its own place stays');
 });
 
 test('an ordinary user in a checkout that belongs to somebody else runs it as themselves', {

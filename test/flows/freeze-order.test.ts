@@ -3,43 +3,27 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { audienceKey, openFrozenRow } from '../../src/broadcast/audience.ts';
-import { createBroadcast } from '../../src/broadcast/create.ts';
-import { type ImportReport, importCustomers } from '../../src/customers/import.ts';
-import { DEFAULT_COLUMNS } from '../../src/customers/read-records.ts';
+import { DEFAULT_RING_RULES } from '../../src/broadcast/rings.ts';
+import type { ImportReport } from '../../src/customers/import.ts';
 import { KINDS } from '../../src/customers/record.ts';
-import { keyringOf, newKeyringDocument } from '../../src/keys/keyring.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
-import { sampleNotice, settingsFor } from '../support/road.ts';
+import { type House, openHouse, sampleNotice } from '../support/house.ts';
 
-const keyring = keyringOf(newKeyringDocument(['northwind.example']));
-const HEAD = 'id,email,name,language,positions,kind\n';
+const HEAD = 'id,email,name,language,positions,kind';
 let database: TestDatabase;
+let house: House;
 
 before(async () => {
   database = await testDatabase();
+  house = await openHouse(database.db);
 });
-after(() => database?.drop());
+after(async () => {
+  await house?.close();
+  await database?.drop();
+});
 
-async function* pieces(rows: Iterable<string>): AsyncGenerator<Uint8Array> {
-  yield Buffer.from(HEAD);
-  for (const row of rows) yield Buffer.from(`${row}\n`);
-}
-
-async function importRows(rows: Iterable<string>): Promise<ImportReport> {
-  return importCustomers(
-    database.db,
-    keyring,
-    'alice',
-    {
-      bytes: pieces(rows),
-      file: 'f.csv',
-      format: 'csv',
-      columns: DEFAULT_COLUMNS,
-      defaultLanguage: 'en',
-    },
-    { rejected: () => {}, progress: () => {}, beforeCommit: () => {} },
-  );
-}
+const importRows = (rows: Iterable<string>): Promise<ImportReport> =>
+  house.importCsv(`${[HEAD, ...rows].join('\n')}\n`);
 
 interface Frozen {
   readonly position: number;
@@ -50,26 +34,10 @@ interface Frozen {
   readonly sealed: Buffer;
 }
 
-async function create(): Promise<string> {
-  const { broadcast } = await createBroadcast(
-    database.db,
-    keyring,
-    {
-      name: 'test',
-      operator: 'alice',
-      files: await sampleNotice(),
-      folder: '/nowhere',
-      settings: settingsFor('smtp://127.0.0.1:9?tls=none'),
-      progress: () => {},
-    },
-    new Date(),
-  );
-  return broadcast;
-}
-
 async function freeze(): Promise<{ id: string; rows: Frozen[] }> {
-  const broadcast = await create();
-  const rows = await database.db.query<Frozen>(
+  const rings = DEFAULT_RING_RULES;
+  const broadcast = await house.create(await sampleNotice(), 9, { rings });
+  const rows = await house.db.query<Frozen>(
     `SELECT position, kind, language, provider, ring, sealed FROM audience_row
       WHERE broadcast_id = $1 ORDER BY position`,
     [broadcast],
@@ -116,7 +84,7 @@ test('an import counts what it added, changed and found unchanged', async () => 
   const [one = '', two = '', ...rest] = people;
   const again = [one.replace('Person 0', 'Other'), two.replace('person1@g', 'PERSON1@G'), ...rest];
   assert.deepEqual(counts(await importRows(again)), [172, 0, 1, 171, 0]);
-  const [row] = await database.db.query<{ n: number; versions: number }>(
+  const [row] = await house.db.query<{ n: number; versions: number }>(
     'SELECT count(*)::int AS n, sum(version)::int AS versions FROM customer',
   );
   assert.deepEqual(row, { n: 172, versions: 173 });
@@ -162,7 +130,7 @@ test('positions go by kind, ring, provider and chance', async () => {
     'canaries come last',
   );
 
-  const key = await audienceKey(database.db, keyring, id);
+  const key = await audienceKey(house.db, house.keyring, id);
   const keys = (of: typeof rows): string[] =>
     of.map(({ position, sealed }) => openFrozenRow(key, id, position, sealed).key);
   const inLast = keys(rows.filter(({ ring, kind }) => ring === 3 && kind === 2));
@@ -186,7 +154,7 @@ test('a provider is named from 50 recipients on, and no rarer domain stands in c
 
 test('zh-CN is written to in zh-Hans, zh-TW in the default language', async () => {
   const { id, rows } = await freeze();
-  const key = await audienceKey(database.db, keyring, id);
+  const key = await audienceKey(house.db, house.keyring, id);
   const languages = new Map(
     rows.map(({ position, sealed, language }) => [
       openFrozenRow(key, id, position, sealed).key,

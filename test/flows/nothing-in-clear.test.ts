@@ -6,18 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { sampleCustomers } from '../../demo/sample-customers.ts';
-import { shippedStages } from '../../src/broadcast/block-pool.ts';
-import { HaltSwitch } from '../../src/broadcast/halt.ts';
-import { lookBeforeWrite } from '../../src/broadcast/last-look.ts';
 import { proofBundle } from '../../src/broadcast/prove.ts';
 import { ReleaseDesk } from '../../src/broadcast/release-desk.ts';
 import { startSequencer } from '../../src/ledger/sequencer.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/store/embedded.ts';
 import { FORMS, finderOf, searchFolder } from '../support/faults/clear-text.ts';
-import { type House, openHouse } from '../support/faults/house.ts';
 import { startQuotingSink } from '../support/faults/quoting-sink.ts';
-import { sampleNotice } from '../support/road.ts';
+import { type House, openHouse, sampleNotice } from '../support/house.ts';
 
 const PEOPLE = 400;
 const PLANTED = 'greta.planted@mail.example';
@@ -45,7 +41,7 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
       db,
       key: house.keyring.ledger,
       origin: 'test.example/ledger',
-      anchors: [{ kind: 'file', path: join(house.dataDir, 'checkpoints.txt') }],
+      anchors: [{ kind: 'file', path: join(house.environment.dataDir, 'checkpoints.txt') }],
       log,
     });
     const sink = await startQuotingSink();
@@ -61,18 +57,7 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
       const id = await house.create(await sampleNotice(), sink.port, { retrySeconds: [0.1] });
       log(JSON.stringify(await house.prepare(id)));
       log(JSON.stringify(await house.approve(id)));
-      const desk = new ReleaseDesk(
-        {
-          db,
-          keyring: house.keyring,
-          dataDir: house.dataDir,
-          sender: 'test-sender',
-          brake: new HaltSwitch(),
-          look: lookBeforeWrite,
-          stagesModule: shippedStages(),
-        },
-        log,
-      );
+      const desk = new ReleaseDesk(house.environment, log);
       const end = await (await desk.start(id, 'alice')).done;
       assert.equal(end.kind, 'complete');
       await desk.close();
@@ -82,7 +67,7 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
       const bundle: string[] = [];
       for await (const line of proofBundle(db, house.keyring, 'test.example/ledger', new Date()))
         bundle.push(line);
-      await writeFile(join(house.dataDir, 'proof.jsonl'), bundle.join(''));
+      await writeFile(join(house.environment.dataDir, 'proof.jsonl'), bundle.join(''));
     } finally {
       await sink.stop();
       await sequencer.close();
@@ -132,9 +117,9 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
     const heap = [...found].filter(([name]) => name.includes('/base/'));
     assert.deepEqual([...(wal[0]?.[1] ?? [])].sort(), everything, 'in the WAL');
     assert.deepEqual([...(heap[0]?.[1] ?? [])].sort(), everything, 'in the table’s file');
-    const path = join(house.dataDir, 'planted.log');
+    const path = join(house.environment.dataDir, 'planted.log');
     for (const form of forms) await appendFile(path, Buffer.concat([form, Buffer.from('\n')]));
-    const planted = searchFolder(finder, house.dataDir).found;
+    const planted = searchFolder(finder, house.environment.dataDir).found;
     assert.deepEqual([...(planted.get('planted.log') ?? [])].sort(), everything);
     await rm(path);
     assert.ok(finder.find(Buffer.from('x GRETA.Planted y')).has('plain'));
@@ -149,10 +134,13 @@ describe('after import, freeze, prepare, approval, release and refusals', () => 
   });
 
   test('no intent log, checkpoint, proof or line of our logs shows anybody', async () => {
-    const { files, found } = searchFolder(finder, house.dataDir);
+    const { files, found } = searchFolder(finder, house.environment.dataDir);
     assert.ok(files >= 3);
     assert.deepEqual([...found], []);
-    assert.match(await readFile(join(house.dataDir, 'proof.jsonl'), 'utf8'), /outcomes\.recorded/);
+    assert.match(
+      await readFile(join(house.environment.dataDir, 'proof.jsonl'), 'utf8'),
+      /outcomes\.recorded/,
+    );
     assert.ok(logs.length > 3);
     assert.deepEqual([...finder.find(Buffer.from(logs.join('\n')))], []);
   });

@@ -1,103 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Outgoing, SendResult } from '../../src/broadcast/delivery/outgoing.ts';
-import { SendPool } from '../../src/broadcast/delivery/send-pool.ts';
-import { ROUTE_DEFAULTS } from '../../src/broadcast/route.ts';
-import { type Script, startScriptedSink } from '../support/scripted-sink.ts';
-
-interface Settled {
-  readonly position: number;
-  readonly kind: SendResult['kind'];
-  readonly code: number;
-}
-
-function message(position: number, options: { utf8?: boolean; bytes?: number } = {}): Outgoing {
-  const body = 'x'
-    .repeat(70)
-    .concat('\r\n')
-    .repeat(Math.ceil((options.bytes ?? 200) / 72));
-  return {
-    position,
-    attempt: 1,
-    chunk: 0,
-    bytes: Buffer.from(`Subject: row ${position}\r\n\r\n${body}`),
-    returnPath: 'b@bounce.example',
-    reader: `reader${position}@mail.example`,
-    smtpUtf8: options.utf8 ?? false,
-    leaf: { reader: '', digest: Buffer.alloc(32), own: [] },
-  };
-}
-
-/** Sends messages through a pool of one connection to a scripted far side until each has a last word, or the time is up. */
-async function send(
-  script: Script,
-  messages: readonly Outgoing[],
-  options: {
-    during?: (pool: SendPool, settled: Settled[]) => void;
-    ms?: number;
-    tls?: 'none' | 'opportunistic' | 'required';
-  } = {},
-) {
-  const sink = await startScriptedSink(script);
-  const queue = [...messages];
-  const settled: Settled[] = [];
-  const faults: string[] = [];
-  let mayWrite = true;
-  const pool: SendPool = new SendPool({
-    route: {
-      ...ROUTE_DEFAULTS,
-      host: '127.0.0.1',
-      port: sink.port,
-      tls: options.tls ?? 'none',
-      connections: 1,
-      timeoutsMs: { connect: 400, command: 400, afterDot: 400 },
-    },
-    allowed: { addresses: [] } as never,
-    look: () => ({ kind: 'clear' }),
-    intents: { intend: () => {}, abandon: () => {}, flush: () => true },
-    mayWrite: () => mayWrite,
-    waiting: () => queue.length,
-    next: () => queue.shift() ?? null,
-    settled: (each, result) => {
-      const code = result.kind === 'replied' ? result.reply.code : 0;
-      settled.push({ position: each.position, kind: result.kind, code });
-      if (result.kind === 'returned' || result.kind === 'abandoned') queue.unshift(each);
-    },
-    stopped: () => {},
-    reachable: () => {},
-    unreachable: (fault) => faults.push(fault.message),
-  });
-  const last = () => settled.filter(({ kind }) => kind !== 'returned' && kind !== 'abandoned');
-  try {
-    pool.kick();
-    const end = performance.now() + (options.ms ?? 2000);
-    while (last().length < messages.length && performance.now() < end) {
-      options.during?.(pool, settled);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    mayWrite = false;
-    return {
-      settled,
-      last: last(),
-      faults,
-      left: queue.length,
-      told: sink.told,
-      contents: sink.contents,
-    };
-  } finally {
-    await pool.close(0);
-    await sink.close();
-  }
-}
-
-const codes = (list: readonly Settled[]): string[] =>
-  list.map(({ position, kind, code }) => `${position} ${kind} ${code}`);
+import { codes, message, sendTo } from '../support/send-messages.ts';
 
 for (const extensions of [['PIPELINING'], ['SIZE']]) {
   const name = extensions[0] === 'PIPELINING' ? 'with PIPELINING' : 'without PIPELINING';
 
   test(`every message arrives whole and alone, on one connection, ${name}`, async () => {
-    const result = await send(
+    const result = await sendTo(
       { extensions },
       [1, 2, 3].map((n) => message(n)),
     );
@@ -112,7 +21,7 @@ for (const extensions of [['PIPELINING'], ['SIZE']]) {
 
   test(`a refused recipient ends alone, its transaction is reset, the next message arrives, ${name}`, async () => {
     let open = false;
-    const result = await send(
+    const result = await sendTo(
       {
         extensions,
         answer: ({ line, content }) => {
@@ -134,7 +43,7 @@ for (const extensions of [['PIPELINING'], ['SIZE']]) {
 
   test(`a refused MAIL is the answer to that message alone, ${name}`, async () => {
     let mails = 0;
-    const result = await send(
+    const result = await sendTo(
       {
         extensions,
         answer: ({ line }) => {
@@ -151,7 +60,7 @@ for (const extensions of [['PIPELINING'], ['SIZE']]) {
 }
 
 test('DATA taken although the recipient was refused is ended by an empty message (RFC 2920 3.1)', async () => {
-  const result = await send(
+  const result = await sendTo(
     {
       answer: ({ line, content }) => {
         if (line.includes('reader1@')) return '550 5.1.1 no\r\n';
@@ -166,12 +75,12 @@ test('DATA taken although the recipient was refused is ended by an empty message
 });
 
 test('replies cut into packets and replies glued together are read alike', async () => {
-  const cut = await send(
+  const cut = await sendTo(
     { answer: ({ content }) => (content === null ? undefined : ['25', '0 2.0', '.0 ok\r', '\n']) },
     [message(1), message(2)],
   );
   assert.deepEqual(codes(cut.last), ['1 replied 250', '2 replied 250']);
-  const glued = await send(
+  const glued = await sendTo(
     {
       answer: ({ line }) =>
         line.startsWith('MAIL')
@@ -186,7 +95,7 @@ test('replies cut into packets and replies glued together are read alike', async
 });
 
 test('a reader that needs SMTPUTF8 is undeliverable where it is not offered, without a word on the wire', async () => {
-  const result = await send({ extensions: ['PIPELINING'] }, [
+  const result = await sendTo({ extensions: ['PIPELINING'] }, [
     message(1, { utf8: true }),
     message(2),
   ]);
@@ -200,7 +109,7 @@ test('a reader that needs SMTPUTF8 is undeliverable where it is not offered, wit
 test('421 at the greeting, to EHLO, MAIL, RCPT, DATA or after the dot loses nobody and repeats nothing accepted', async () => {
   for (const at of ['EHLO', 'MAIL', 'RCPT', 'DATA', 'content']) {
     let said = false;
-    const result = await send(
+    const result = await sendTo(
       {
         answer: ({ line, content }) => {
           if (said || !(content !== null ? at === 'content' : line.startsWith(at)))
@@ -222,7 +131,7 @@ test('421 at the greeting, to EHLO, MAIL, RCPT, DATA or after the dot loses nobo
 
 test('a connection lost after the dot leaves that message unknown and gives the envelope behind it back', async () => {
   let dropped = false;
-  const result = await send(
+  const result = await sendTo(
     {
       answer: ({ content }) => {
         if (content === null || dropped) return undefined;
@@ -237,7 +146,7 @@ test('a connection lost after the dot leaves that message unknown and gives the 
 
 test('a connection lost before any content gives the message back', async () => {
   let dropped = false;
-  const result = await send(
+  const result = await sendTo(
     {
       answer: ({ line }) => {
         if (line !== 'DATA' || dropped) return undefined;
@@ -252,7 +161,7 @@ test('a connection lost before any content gives the message back', async () => 
 
 test('halt while content stands in our own buffer gives it back: its final dot never left', async () => {
   let halted = false;
-  const result = await send({ stall: true }, [message(1, { bytes: 20_000_000 })], {
+  const result = await sendTo({ stall: true }, [message(1, { bytes: 20_000_000 })], {
     ms: 600,
     during: (pool) => {
       if (halted || pool.inFlight().length === 0) return;
@@ -267,7 +176,7 @@ test('halt while content stands in our own buffer gives it back: its final dot n
 
 test('halt after the dot waits for the reply and hands over nothing more', async () => {
   let halted = false;
-  const result = await send(
+  const result = await sendTo(
     { answer: ({ content }) => (content === null ? undefined : ['', '', '', '', '250 ok\r\n']) },
     [message(1), message(2)],
     {
@@ -285,7 +194,7 @@ test('halt after the dot waits for the reply and hands over nothing more', async
 });
 
 test('codes out of their place are never taken for an acceptance', async () => {
-  const result = await send(
+  const result = await sendTo(
     { answer: ({ line }) => (line === 'DATA' ? '250 ok\r\n' : undefined) },
     [message(1)],
     { ms: 300 },
@@ -296,7 +205,7 @@ test('codes out of their place are never taken for an acceptance', async () => {
 });
 
 test('a far side that never answers EHLO is given up in time, said so, and tried again more and more slowly', async () => {
-  const result = await send(
+  const result = await sendTo(
     { answer: ({ line }) => (line.startsWith('EHLO') ? 'silence' : undefined) },
     [message(1)],
     { ms: 1500 },

@@ -206,7 +206,7 @@ export async function startRelay(
 ): Promise<StartedRelay> {
   const warnings: string[] = [];
   const gate = await startSmtpRelay({
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: { host: '127.0.0.1', port: 0, tls: null },
     name: 'gate.test',
     identities: () => null,
     ...(anonymous ? { anonymousIdentity: DEMO_IDENTITY } : {}),

@@ -2,24 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FALSE_ENDINGS } from '../support/false-endings.ts';
 import { RawClient, startNextHop, startRelay } from './smtp-relay-next-hop.ts';
-
-/** The endings of CVE-2023-51764, 51765, 51766 and of the public scanners. */
-const ENDINGS = [
-  '\n.\n',
-  '\n.\r\n',
-  '\r\n.\n',
-  '\r.\r',
-  '\r\n.\r',
-  '\r.\r\n',
-  '\r\n\0.\r\n',
-  '\r\r\n.\r\r\n',
-] as const;
 
 const SMUGGLED =
   'MAIL FROM:<ceo@shop.test>\r\nRCPT TO:<victim@y.test>\r\nDATA\r\nSubject: evil\r\n\r\nevil';
 
-for (const ending of ENDINGS) {
+for (const ending of FALSE_ENDINGS) {
   const name = JSON.stringify(ending);
 
   test(`${name} in data ends nothing and is refused after the real end`, async () => {

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { removeApart } from '../../src/store/embedded.ts';
 
 const LAUNCHER = path.join(import.meta.dirname, '../../undisclosed');
 const READY_MS = 60_000;
@@ -116,6 +117,7 @@ export class CommandLine {
 
   async close(): Promise<void> {
     await this.stopServers();
+    await removeApart(path.join(this.env.UNDISCLOSED_DATA ?? '', 'postgres'));
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { seeded } from '../../demo/sample-customers.ts';
 import { Installation, postgresFamily, postgresPid } from './serve-process.ts';
 import { keptCounts, type Sink, type SinkSettings, startSink } from './sink-process.ts';
 
@@ -42,17 +43,6 @@ export interface CrashResult {
 
 /** What a permit covers at the rates of these tests: about 250 ms of work, at least 256 rows. */
 const COVERED_ROWS = 600;
-
-/** Mulberry32: 0 <= x < 1, the same for one seed on every machine. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
 
 async function killAll(at: Installation, postgresToo: boolean): Promise<void> {
   if (postgresToo) {

@@ -6,10 +6,10 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { takeProcessLock } from '../../src/base/process-lock.ts';
 import { type Connection, type Database, openDatabase } from '../../src/store/database.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/store/embedded.ts';
 import { migrate, schemaDigest } from '../../src/store/migrate.ts';
@@ -152,30 +152,14 @@ async function sweepDatabases(url: string): Promise<void> {
   await db.close();
 }
 
-/** One process at a time, for as long as `work` runs; an abstract socket is released by the kernel whatever happens. */
+/** One process at a time, for as long as `work` runs. */
 async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  let lock: Server | null = null;
-  while (lock === null) {
-    lock = await tryLock();
-    if (lock === null) await sleep(20);
-  }
-  const held = lock;
+  const lock = await takeProcessLock('undisclosed-test', folder, Number.POSITIVE_INFINITY);
   try {
     return await work();
   } finally {
-    await new Promise((resolve) => held.close(resolve));
+    await lock?.release();
   }
-}
-
-function tryLock(): Promise<Server | null> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(null);
-      else reject(error);
-    });
-    server.listen(`\0${folder}`, () => resolve(server));
-  });
 }
 
 /** Says that this process uses the server, and starts it where it is not running. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seeded } from './crash-run.ts';
+import { seeded } from '../../demo/sample-customers.ts';
 import { startControl, startDelayProxy } from './delay-proxy.ts';
 import { Installation } from './serve-process.ts';
 import { keptCounts, type SinkEvent, startSink } from './sink-process.ts';

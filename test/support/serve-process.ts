@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { type Created, roadCommands } from '../../demo/road-commands.ts';
 import { writeCustomersCsv } from '../../demo/sample-customers.ts';
 import type { Account } from '../../src/broadcast/account.ts';
 import { audienceKey, rowName } from '../../src/broadcast/audience.ts';
@@ -121,13 +122,13 @@ export class Installation {
       await writeFile(join(folder, 'config.json'), JSON.stringify(options.config ?? {}));
       await made.must(['init', '--domain', 'northwind.example']);
       await made.serve();
-      for (const name of ['alice', 'bob']) await made.must(['operator', 'add', name]);
+      for (const name of ['alice', 'bob']) await made.must(roadCommands.addOperator(name));
       const key = await made.must(['operator', 'add', 'carol', '--as', 'alice', '--json']);
       const { publicKey } = JSON.parse(key) as { publicKey: string };
       await made.must(['operator', 'add', 'carol', '--public-key', publicKey, '--as', 'bob']);
       const csv = join(folder, 'customers.csv');
       await writeCustomersCsv(csv, options.people, options.seed);
-      await made.must(['customers', 'import', csv, '--as', 'alice']);
+      await made.must(roadCommands.import(csv));
       return made;
     } catch (error) {
       await made.close();
@@ -260,17 +261,14 @@ export class Installation {
   /** A broadcast, approved and ready for its release; its id. */
   async approved(route: string, options: readonly string[] = []): Promise<string> {
     const id = await this.created(route, options);
-    await this.must(['broadcast', 'prepare', id, '--as', 'alice', '--json']);
-    await this.must(['broadcast', 'approve', id, '--as', 'bob', '--yes', '--json']);
+    await this.must([...roadCommands.prepare(id), '--json']);
+    await this.must([...roadCommands.approve(id), '--json']);
     return id;
   }
 
   async created(route: string, options: readonly string[] = []): Promise<string> {
-    const args = ['broadcast', 'create', NOTICE, '--route', route, ...options];
-    const { broadcast } = JSON.parse(await this.must([...args, '--as', 'alice', '--json'])) as {
-      broadcast: string;
-    };
-    return broadcast;
+    const said = await this.must([...roadCommands.create(NOTICE, route, options), '--json']);
+    return (JSON.parse(said) as Created).broadcast;
   }
 
   /** The release command, which ends when the release does. */

@@ -9,14 +9,17 @@ import { Fault } from '../../base/errors.ts';
 import { type Reply, ReplyReader } from '../../smtp/reply.ts';
 import type { Route } from '../route.ts';
 import { type Envelope, envelopeOf } from './envelope.ts';
-import type { Outgoing, SendResult } from './outgoing.ts';
+import { notBegun, type Outgoing, type SendResult, unanswered } from './outgoing.ts';
 import { openSocket, type Phase, upgradeSocket } from './socket.ts';
 
 /** What a connection needs of its pool. */
 export interface ConnectionOwner {
   readonly route: Route;
-  /** The next message for this connection, or null when there is none now. */
-  take(): Outgoing | null;
+  /**
+   * The next message for this connection, or null when there is none now.
+   * @param behind its envelope travels behind the content of another message.
+   */
+  take(behind: boolean): Outgoing | null;
   /** The far side's answers do not fit this envelope. */
   outOfStep(message: Outgoing, commands: Buffer): void;
   /** The far side is ready for the content of this message: to be handed over in this turn. */
@@ -188,10 +191,10 @@ export class SendConnection {
   }
 
   /** The next message's envelope; what a next hop without SMTPUTF8 cannot take ends here. */
-  #nextEnvelope(): Envelope | null {
+  #nextEnvelope(behind: boolean): Envelope | null {
     if (this.#noMore || this.#sent >= this.#owner.route.messagesPerConnectionMax) return null;
     for (;;) {
-      const message = this.#owner.take();
+      const message = this.#owner.take(behind);
       if (message === null) return null;
       if (!message.smtpUtf8 || this.#smtpUtf8) return envelopeOf(message, this.#pipelining);
       this.#owner.settled(message, { kind: 'undeliverable', enhanced: '5.6.7' });
@@ -199,9 +202,10 @@ export class SendConnection {
   }
 
   #begin(): void {
-    const envelope = this.#nextEnvelope();
+    const envelope = this.#nextEnvelope(false);
     if (this.#isClosed()) {
-      if (envelope !== null) this.#owner.settled(envelope.message, { kind: 'returned' });
+      if (envelope !== null)
+        this.#owner.settled(envelope.message, { kind: 'returned', lost: null });
       return;
     }
     this.#phase = 'idle';
@@ -290,10 +294,10 @@ export class SendConnection {
     if (current === null || this.#phase !== 'envelope') return false;
     if (this.#pipelining && current.message.bytes.length <= ENVELOPE_BEHIND_BYTES_MAX) {
       this.#sent++;
-      const staged = this.#nextEnvelope();
+      const staged = this.#nextEnvelope(true);
       this.#sent--;
       if (this.#isClosed() && staged !== null)
-        this.#owner.settled(staged.message, { kind: 'returned' });
+        this.#owner.settled(staged.message, { kind: 'returned', lost: null });
       else this.#staged = staged;
     }
     return !this.#isClosed();
@@ -372,7 +376,7 @@ export class SendConnection {
     const envelope = this.#envelope;
     this.#envelope = null;
     this.#givenUp ||= envelope !== null;
-    if (envelope !== null) this.#owner.settled(envelope.message, { kind: 'returned' });
+    if (envelope !== null) this.#owner.settled(envelope.message, { kind: 'returned', lost: null });
   }
 
   #lost(why: string, cause: unknown): void {
@@ -389,7 +393,9 @@ export class SendConnection {
 
   #end(fault: Fault | null): void {
     const cut = this.#cut;
-    const messages = [this.#envelope, this.#staged];
+    const told = this.#phase === 'envelope';
+    const envelope = this.#envelope;
+    const staged = this.#staged;
     const awaiting = this.#awaiting;
     this.#phase = 'closed';
     this.#deadline = 0;
@@ -401,9 +407,9 @@ export class SendConnection {
       socket.end();
       socket.setTimeout(LINGER_MS, () => socket.destroy());
     } else socket.destroy();
-    if (awaiting !== null) this.#owner.settled(awaiting, { kind: cut ? 'abandoned' : 'unknown' });
-    for (const envelope of messages)
-      if (envelope !== null) this.#owner.settled(envelope.message, { kind: 'returned' });
+    if (awaiting !== null) this.#owner.settled(awaiting, unanswered(cut, fault));
+    if (envelope !== null) this.#owner.settled(envelope.message, notBegun(told, fault));
+    if (staged !== null) this.#owner.settled(staged.message, { kind: 'returned', lost: null });
     this.#owner.closed(this, fault);
   }
 }

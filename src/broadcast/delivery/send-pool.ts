@@ -21,7 +21,8 @@ export interface SendPoolOptions {
   mayWrite(): boolean;
   /** How many messages could be taken now. */
   waiting(): number;
-  next(): Outgoing | null;
+  /** @param behind its envelope travels behind the content of another message. */
+  next(behind: boolean): Outgoing | null;
   settled(message: Outgoing, result: SendResult): void;
   /** The last look found something: nothing more is handed over. */
   stopped(message: Outgoing, result: LookResult & { kind: 'stop' }): void;
@@ -53,6 +54,7 @@ export class SendPool implements ConnectionOwner {
   #stopping = false;
   /** The last connection to end did so without an answer to any content: one is tried before the others. */
   #suspect = false;
+  #excused = false;
   #reconnectMs = RECONNECT_MS_MIN;
   #reconnectAt = 0;
   readonly #clock: NodeJS.Timeout;
@@ -86,10 +88,10 @@ export class SendPool implements ConnectionOwner {
   }
 
   /** Only a connection that is ready for messages asks. */
-  take(): Outgoing | null {
+  take(behind: boolean): Outgoing | null {
     if (this.#stopping) return null;
     this.#options.reachable();
-    return this.#options.next();
+    return this.#options.next(behind);
   }
 
   /** Collects what became ready in this turn; it is handed over together after one write of the intent log. */
@@ -157,11 +159,22 @@ export class SendPool implements ConnectionOwner {
     this.#options.settled(message, result);
   }
 
+  /** The connection whose end settles a message now was lost by that message's fault: the route is not in question. */
+  excuse(): void {
+    this.#excused = true;
+  }
+
   closed(connection: SendConnection, fault: Fault | null): void {
     this.#connections.delete(connection);
     this.#ready = this.#ready.filter((item) => item.connection !== connection);
+    const excused = this.#excused;
+    this.#excused = false;
     if (fault === null || connection.answered > 0) return;
     const now = performance.now();
+    if (excused) {
+      this.#reconnectAt = Math.max(this.#reconnectAt, now + RECONNECT_MS_MIN);
+      return;
+    }
     this.#suspect = true;
     // Connections that fail together are one failure of the route.
     if (now >= this.#reconnectAt) {

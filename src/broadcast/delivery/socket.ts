@@ -43,9 +43,11 @@ export function upgradeSocket(
   secured: () => void,
 ): Socket {
   plain.removeAllListeners();
+  const { host } = route;
   const rejectUnauthorized = route.tls === 'required';
+  // The certificate is compared with `host`, which for an address has no server name to stand for it.
   const socket = connectTls(
-    { socket: plain, rejectUnauthorized, ...serverName(route.host) },
+    { socket: plain, host, rejectUnauthorized, ...serverName(host) },
     secured,
   );
   plain.on('error', (cause) => socket.destroy(cause));

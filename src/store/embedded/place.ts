@@ -1,9 +1,10 @@
 /** Where an embedded server keeps its data and its socket, and as whom it runs. */
 
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   chown,
+  link,
   lstat,
   mkdir,
   mkdtemp,
@@ -29,7 +30,10 @@ export interface Place {
 
 /** PostgreSQL refuses to run as root; `nobody` is there on every system and owns nothing else of ours. */
 const NOBODY: Owner = { uid: 65_534, gid: 65_534 };
+/** In a data directory: the folder that its database stands in. */
 const POINTER = 'postgres-location';
+/** In such a folder: the data directory that uses it. */
+const RECORD = 'data-directory';
 /** sun_path holds 108 bytes with its NUL (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;
 
@@ -68,24 +72,87 @@ async function chooseHome(
   owner: Owner | null,
   stateFolder: string,
 ): Promise<string> {
-  const pointer = path.join(dataDir, POINTER);
-  const noted = await readFile(pointer, 'utf8').catch(() => null);
+  const noted = await notedHome(dataDir);
   if (noted !== null) {
-    const home = noted.trim();
-    if ((await stat(home).catch(() => null)) === null)
-      throw new Fault('embedded.data-missing', `the data should be at ${home} and is not`, {
-        where: pointer,
+    if ((await stat(noted).catch(() => null)) === null)
+      throw new Fault('embedded.data-missing', `the data should be at ${noted} and is not`, {
+        where: path.join(dataDir, POINTER),
         remedy: 'bring the data back; to begin with an empty database, remove this file',
       });
-    return home;
+    // The data directory may have been moved.
+    if (noted !== dataDir && (await recordedDirectory(noted)) !== dataDir)
+      await record(noted, dataDir);
+    return noted;
   }
   const alreadyHere = (await stat(path.join(dataDir, 'postgres')).catch(() => null)) !== null;
   if (owner === null || alreadyHere || canEnter(dataDir, owner)) return dataDir;
-  const digest = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
-  const home = path.join(stateFolder, `data-${digest}`);
+  return makeHome(dataDir, stateFolder);
+}
+
+/** The folder that a data directory notes as the place of its database; null where it notes none. */
+async function notedHome(dataDir: string): Promise<string | null> {
+  const noted = await readFile(path.join(dataDir, POINTER), 'utf8').catch(() => null);
+  return noted === null ? null : noted.trim();
+}
+
+function record(home: string, dataDir: string): Promise<void> {
+  return writeFile(path.join(home, RECORD), `${dataDir}\n`, { mode: 0o600 });
+}
+
+/** The data directory that a folder was made for, or that used it last. */
+async function recordedDirectory(home: string): Promise<string | null> {
+  const text = await readFile(path.join(home, RECORD), 'utf8').catch(() => null);
+  return text === null ? null : text.trim();
+}
+
+/**
+ * Makes a folder and notes it. Never one that is there: a data directory that was deleted and made anew would come to
+ * the data of the old one.
+ */
+async function makeHome(dataDir: string, stateFolder: string): Promise<string> {
+  const home = path.join(stateFolder, `data-${randomBytes(8).toString('hex')}`);
   await mkdir(home, { recursive: true, mode: 0o711 });
-  await writeFile(pointer, `${home}\n`);
-  return home;
+  await record(home, dataDir);
+  const note = path.join(dataDir, `${POINTER}.${process.pid}`);
+  await writeFile(note, `${home}\n`);
+  try {
+    // Whole or not at all, and the first of two that start together.
+    await link(note, path.join(dataDir, POINTER));
+    return home;
+  } catch (error) {
+    await rm(home, { recursive: true });
+    const other = await notedHome(dataDir);
+    if (other === null) throw error;
+    return other;
+  } finally {
+    await rm(note, { force: true });
+  }
+}
+
+/** A database in the state folder that no data directory notes any more. */
+export interface Orphan {
+  readonly home: string;
+  /** What used it last. */
+  readonly dataDir: string;
+}
+
+/** Those of which it is recorded what used them. Empty for whoever may not look into the state folder. */
+export async function findOrphans(stateFolder: string): Promise<Orphan[]> {
+  const orphans: Orphan[] = [];
+  for (const name of (await readdir(stateFolder).catch(() => [])).sort()) {
+    if (!name.startsWith('data-')) continue;
+    const home = path.join(stateFolder, name);
+    const dataDir = await recordedDirectory(home);
+    if (dataDir !== null && (await notedHome(dataDir)) !== home) orphans.push({ home, dataDir });
+  }
+  return orphans;
+}
+
+/** The folder that this data directory notes and that is recorded to be its own; null where there is none. */
+export async function homeApart(dataDir: string): Promise<string | null> {
+  const folder = path.resolve(dataDir);
+  const home = await notedHome(folder);
+  return home !== null && (await recordedDirectory(home)) === folder ? home : null;
 }
 
 /** An existing cluster keeps its owner: root goes on with what an ordinary user began. */
@@ -132,8 +199,24 @@ export async function settlePlace(dataDir: string, stateFolder: string): Promise
   }
 }
 
-/** A folder of mode 700 for the socket, near the data where its path is short enough. */
-export async function makeSocketFolder(place: Place, port: number): Promise<string> {
+/**
+ * A folder of mode 700 for the socket, near the data where its path is short enough.
+ * @param wanted where clients look for it since an earlier start; null for the first one.
+ * @throws Fault `embedded.folder` when `wanted` is somebody else's by now.
+ */
+export async function makeSocketFolder(
+  place: Place,
+  port: number,
+  wanted: string | null,
+): Promise<string> {
+  if (wanted !== null) {
+    await makeOwned(wanted, place.owner);
+    if (await isOwned(wanted, place.owner)) return wanted;
+    throw new Fault('embedded.folder', 'the folder of the socket belongs to somebody else', {
+      where: wanted,
+      remedy: 'end serve and start it again: it takes another folder',
+    });
+  }
   const near = path.join(path.dirname(place.cluster), 'socket');
   const fits =
     Buffer.byteLength(`${near}/.s.PGSQL.${port}`) <= SOCKET_PATH_BYTES_MAX && !/["\\,]/.test(near);

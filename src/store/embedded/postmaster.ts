@@ -56,6 +56,19 @@ export async function clearStaleLock(cluster: string): Promise<void> {
   await rm(lock, { force: true });
 }
 
+/** `DB_SHUTDOWNED` in PostgreSQL's pg_control.h, and where the state stands in the file since version 8. */
+const SHUT_DOWN = 1;
+const STATE_AT = 16;
+
+/**
+ * Whether the cluster was shut down in order, by whomever. A server that was killed, or that ended over a fault or by
+ * an immediate shutdown, leaves another state behind.
+ */
+export async function wasShutDown(cluster: string): Promise<boolean> {
+  const control = await readFile(path.join(cluster, 'global', 'pg_control')).catch(() => null);
+  return control !== null && control.readUInt32LE(STATE_AT) === SHUT_DOWN;
+}
+
 /** Fast shutdown: sessions are ended, everything is on disk, then the process is gone. */
 export async function stopPostmaster(cluster: string, pid: number): Promise<void> {
   const real = await realpath(cluster).catch(() => '');

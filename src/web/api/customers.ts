@@ -29,7 +29,7 @@ export function customerRoutes(
   app: App,
   signedStream: SignedStream,
 ): void {
-  server.post('/v1/customers/import', (request, reply) => {
+  server.post('/v1/customers/import', { config: { takesFile: true } }, (request, reply) => {
     const query = request.query as ImportQuery;
     const { bytes, check } = signedStream(request);
     return streamAnswer(reply, (emit) =>

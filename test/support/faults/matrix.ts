@@ -11,7 +11,7 @@ import type { Release, ReleaseEnd } from '../../../src/broadcast/release.ts';
 import type { ReleaseEnvironment } from '../../../src/broadcast/release-start.ts';
 import { addressIndex } from '../../../src/customers/record.ts';
 import { testDatabase } from '../database.ts';
-import { type House, openHouse } from './house.ts';
+import { type House, openHouse } from '../house.ts';
 import {
   canLeak,
   customersCsv,
@@ -59,8 +59,8 @@ export interface Matrix {
 const brokenClient: Connect = (id, owner) =>
   new SendConnection(id, {
     route: owner.route,
-    take: () => {
-      const message = owner.take();
+    take: (behind) => {
+      const message = owner.take(behind);
       const place = message === null ? null : placeOf(message.reader);
       if (message === null || place === null) return message;
       const victim = victimOf(place);

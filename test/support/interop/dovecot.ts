@@ -1,17 +1,7 @@
 /** Debian's Dovecot as an instance of its own: IMAP without TLS on 127.0.0.1 over Maildirs that somebody else fills. */
 
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import {
-  freePort,
-  pidFrom,
-  programPath,
-  runProgram,
-  startDaemon,
-  stopAtEnd,
-  waitForEnd,
-} from './programs.ts';
+import { writeFileSync } from 'node:fs';
+import { freePort, ownDaemon, programPath, runProgram } from './programs.ts';
 
 export const IMAP_PASSWORD = 'of-the-test-only';
 
@@ -66,12 +56,13 @@ function storage(is24: boolean, { maildirs, uid }: DovecotOptions): readonly str
 
 /** Starts it; `close` stops it and removes its folder, not the Maildirs. */
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
-  const folder = mkdtempSync(join(tmpdir(), 'undisclosed-dovecot-'));
-  const dovecot = programPath('dovecot');
-  const config = join(folder, 'dovecot.conf');
-  const stop = stopAtEnd([dovecot, '-c', config, 'stop'], folder);
-  chmodSync(folder, 0o755);
-  const is24 = !/^2\.3\./.test(runProgram(dovecot, ['--version']));
+  const daemon = ownDaemon(
+    'dovecot',
+    { config: 'dovecot.conf', pid: 'run/master.pid', log: 'dovecot.log' },
+    [],
+  );
+  const { folder } = daemon;
+  const is24 = !/^2\.3\./.test(runProgram(programPath('dovecot'), ['--version']));
   const port = await freePort();
   const lines = [
     ...(is24 ? ['dovecot_config_version = 2.4.0', 'dovecot_storage_version = 2.4.0'] : []),
@@ -96,22 +87,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     '}',
     '',
   ];
-  writeFileSync(config, lines.join('\n'));
-  const log = (): string => readFileSync(join(folder, 'dovecot.log'), 'utf8');
-  let pid: number;
-  try {
-    startDaemon(dovecot, ['-c', config], join(folder, 'start.log'));
-    pid = await pidFrom(join(folder, 'run/master.pid'));
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return {
-    port,
-    log,
-    close: async () => {
-      await stop();
-      await waitForEnd(pid);
-    },
-  };
+  writeFileSync(daemon.config, lines.join('\n'));
+  await daemon.start();
+  return { port, log: daemon.log, close: daemon.close };
 }

@@ -4,27 +4,16 @@
  */
 
 import {
-  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { domainToASCII, domainToUnicode } from 'node:url';
-import {
-  freePort,
-  pidFrom,
-  programPath,
-  runProgram,
-  startDaemon,
-  stopAtEnd,
-  waitForEnd,
-} from './programs.ts';
+import { freePort, ownDaemon, runProgram } from './programs.ts';
 
 /** Owner of the Maildirs; nobody's user id, beyond those that Debian gives out. */
 export const MAIL_UID = 61_907;
@@ -120,12 +109,12 @@ function mainCf(folder: string, { relayPort }: PostfixOptions): string {
 
 /** Starts it; `close` stops it and removes its folder. */
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
-  const folder = mkdtempSync(join(tmpdir(), 'undisclosed-postfix-'));
-  const config = join(folder, 'etc');
-  const postfix = programPath('postfix');
-  const stop = stopAtEnd([postfix, '-c', config, 'stop'], folder);
-  // Its parts run as users of their own and must be able to pass through.
-  chmodSync(folder, 0o755);
+  const daemon = ownDaemon(
+    'postfix',
+    { config: 'etc', pid: 'queue/pid/master.pid', log: 'mail.log' },
+    ['start'],
+  );
+  const { folder, config } = daemon;
   const maildirs = join(folder, 'maildirs');
   for (const path of [config, join(folder, 'queue'), join(folder, 'data'), maildirs])
     mkdirSync(path, { mode: 0o755 });
@@ -150,28 +139,10 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   );
   writeFileSync(join(config, 'main.cf'), mainCf(folder, options));
   writeFileSync(join(config, 'master.cf'), [...doors, ...SERVICES, ''].join('\n'));
-  const log = (): string => readFileSync(join(folder, 'mail.log'), 'utf8');
-  let pid: number;
-  try {
-    startDaemon(postfix, ['-c', config, 'start'], join(folder, 'start.log'));
-    pid = await pidFrom(join(folder, 'queue/pid/master.pid'));
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  await daemon.start();
   const messages = (mailbox: string): Buffer[] => {
     const path = join(maildirs, mailbox, 'new');
     return existsSync(path) ? readdirSync(path).map((name) => readFileSync(join(path, name))) : [];
   };
-  return {
-    port,
-    asciiPort,
-    maildirs,
-    log,
-    messages,
-    close: async () => {
-      await stop();
-      await waitForEnd(pid);
-    },
-  };
+  return { port, asciiPort, maildirs, messages, log: daemon.log, close: daemon.close };
 }

@@ -1,8 +1,10 @@
 /** The mail programs of Debian that the interop tests run, and why a test must be skipped without them. */
 
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_LIMIT_MS = 30_000;
@@ -51,8 +53,63 @@ export function runProgram(path: string, args: readonly string[]): string {
   throw new Error(`${path} ${args.join(' ')} failed: ${error?.message ?? ''}\n${stdout}${stderr}`);
 }
 
+export interface OwnDaemon {
+  readonly folder: string;
+  /** Its configuration, which has to be there before `start`. */
+  readonly config: string;
+  /** Resolves once its process id is known. */
+  start(): Promise<void>;
+  /** Its log so far. */
+  log(): string;
+  /** Stops it and removes its folder. */
+  close(): Promise<void>;
+}
+
+export interface DaemonFiles {
+  readonly config: string;
+  readonly pid: string;
+  readonly log: string;
+}
+
+/**
+ * A daemon in a folder of its own, stopped at the latest when this process ends.
+ * @param files below the folder.
+ * @param startWords after `-c CONFIG`; `stop` in their place stops it.
+ */
+export function ownDaemon(
+  program: Program,
+  files: DaemonFiles,
+  startWords: readonly string[],
+): OwnDaemon {
+  const path = programPath(program);
+  const folder = mkdtempSync(join(tmpdir(), `undisclosed-${program}-`));
+  const config = join(folder, files.config);
+  const stop = stopAtEnd([path, '-c', config, 'stop'], folder);
+  // Its parts run as users of their own and must be able to pass through.
+  chmodSync(folder, 0o755);
+  let pid = 0;
+  return {
+    folder,
+    config,
+    start: async () => {
+      try {
+        startDaemon(path, ['-c', config, ...startWords], join(folder, 'start.log'));
+        pid = await pidFrom(join(folder, files.pid));
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    log: () => readFileSync(join(folder, files.log), 'utf8'),
+    close: async () => {
+      await stop();
+      if (pid > 0) await waitForEnd(pid);
+    },
+  };
+}
+
 /** Starts a program that leaves daemons behind. Its output goes to a file, since a pipe would wait for their end. */
-export function startDaemon(path: string, args: readonly string[], output: string): void {
+function startDaemon(path: string, args: readonly string[], output: string): void {
   const file = openSync(output, 'a');
   try {
     const { status, error } = spawnSync(path, args, {
@@ -83,7 +140,7 @@ export async function freePort(): Promise<number> {
  * Stops a daemon when it is told to, and also when this process ends without a word (`kill -9`): a shell in a session
  * of its own waits for the end of its input, then runs the daemon's own stop command and removes its folder.
  */
-export function stopAtEnd(stopCommand: readonly string[], folder: string): () => Promise<void> {
+function stopAtEnd(stopCommand: readonly string[], folder: string): () => Promise<void> {
   const script = 'cat >/dev/null; folder=$1; shift; "$@" >/dev/null 2>&1; rm -rf -- "$folder"';
   const child = spawn('/bin/sh', ['-c', script, 'stop-at-end', folder, ...stopCommand], {
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -100,7 +157,7 @@ export function stopAtEnd(stopCommand: readonly string[], folder: string): () =>
 }
 
 /** The process id in a file that a daemon writes after it has gone into the background. */
-export async function pidFrom(file: string): Promise<number> {
+async function pidFrom(file: string): Promise<number> {
   const until = performance.now() + START_LIMIT_MS;
   for (;;) {
     const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
@@ -111,7 +168,7 @@ export async function pidFrom(file: string): Promise<number> {
 }
 
 /** Waits until the process that a pid file names has ended. */
-export async function waitForEnd(pid: number): Promise<void> {
+async function waitForEnd(pid: number): Promise<void> {
   const until = performance.now() + STOP_LIMIT_MS;
   while (isRunning(pid)) {
     if (performance.now() > until) throw new Error(`process ${pid} does not end`);

@@ -3,47 +3,49 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { canonicalJson } from '../../../src/base/canonical-json.ts';
+import { fileURLToPath } from 'node:url';
+import { canonicalJson } from '../../src/base/canonical-json.ts';
 import {
   type ApprovalDocument,
   type ApprovalEnvelope,
   approvalDocument,
   approveBroadcast,
-} from '../../../src/broadcast/approval.ts';
-import { shippedStages } from '../../../src/broadcast/block-pool.ts';
-import type { BroadcastSettings } from '../../../src/broadcast/broadcast.ts';
-import { createBroadcast } from '../../../src/broadcast/create.ts';
-import { HaltSwitch } from '../../../src/broadcast/halt.ts';
-import { lookBeforeWrite } from '../../../src/broadcast/last-look.ts';
-import { type PrepareReport, prepareBroadcast } from '../../../src/broadcast/prepare.ts';
-import { Release, type ReleaseEnd } from '../../../src/broadcast/release.ts';
-import type { ReleaseEnvironment } from '../../../src/broadcast/release-start.ts';
-import { parseRoute } from '../../../src/broadcast/route.ts';
-import { type ImportReport, importCustomers } from '../../../src/customers/import.ts';
-import { DEFAULT_COLUMNS } from '../../../src/customers/read-records.ts';
-import { type Keyring, keyringOf, newKeyringDocument } from '../../../src/keys/keyring.ts';
-import { enrol } from '../../../src/operators/enrolment.ts';
+} from '../../src/broadcast/approval.ts';
+import { shippedStages } from '../../src/broadcast/block-pool.ts';
+import type { BroadcastSettings } from '../../src/broadcast/broadcast.ts';
+import { createBroadcast } from '../../src/broadcast/create.ts';
+import { HaltSwitch } from '../../src/broadcast/halt.ts';
+import { lookBeforeWrite } from '../../src/broadcast/last-look.ts';
+import type { NoticeFiles } from '../../src/broadcast/notice.ts';
+import { type PrepareReport, prepareBroadcast } from '../../src/broadcast/prepare.ts';
+import { Release, type ReleaseEnd } from '../../src/broadcast/release.ts';
+import type { ReleaseEnvironment } from '../../src/broadcast/release-start.ts';
+import { parseRoute } from '../../src/broadcast/route.ts';
+import { readNoticeFolder } from '../../src/cli/notice-folder.ts';
+import { type ImportReport, importCustomers } from '../../src/customers/import.ts';
+import { DEFAULT_COLUMNS } from '../../src/customers/read-records.ts';
+import { type Keyring, keyringOf, newKeyringDocument } from '../../src/keys/keyring.ts';
+import { enrol } from '../../src/operators/enrolment.ts';
 import {
   newOperatorKey,
   type OperatorKey,
   operatorKeyOf,
   signAs,
-} from '../../../src/operators/operator-key.ts';
-import type { Database } from '../../../src/store/database.ts';
-import { migrate } from '../../../src/store/migrate.ts';
+} from '../../src/operators/operator-key.ts';
+import type { Database } from '../../src/store/database.ts';
+import { migrate } from '../../src/store/migrate.ts';
 
+const NOTICE = fileURLToPath(new URL('../../demo/notice', import.meta.url));
+
+/** Each step of the road as one call: alice makes and releases, bob approves. */
 export interface House {
   readonly db: Database;
   readonly keyring: Keyring;
   readonly alice: OperatorKey;
   readonly bob: OperatorKey;
-  readonly dataDir: string;
+  readonly environment: ReleaseEnvironment;
   importCsv(csv: string, operator?: string): Promise<ImportReport>;
-  create(
-    files: Readonly<Record<string, string>>,
-    port: number,
-    settings?: Partial<BroadcastSettings>,
-  ): Promise<string>;
+  create(files: NoticeFiles, port: number, settings?: Partial<BroadcastSettings>): Promise<string>;
   prepare(id: string, operator?: string, stagesModule?: string): Promise<PrepareReport>;
   approve(id: string, by?: OperatorKey): Promise<ApprovalDocument>;
   start(id: string, environment?: Partial<ReleaseEnvironment>): Promise<Release>;
@@ -51,11 +53,11 @@ export interface House {
   close(): Promise<void>;
 }
 
-export function settingsFor(port: number, query = ''): BroadcastSettings {
+function settingsFor(port: number): BroadcastSettings {
   return {
     selection: { where: [] },
     sameAddress: { each: false, chosen: [] },
-    route: parseRoute(`smtp://127.0.0.1:${port}?tls=none${query}`),
+    route: parseRoute(`smtp://127.0.0.1:${port}?tls=none`),
     rings: { perThousand: [], refusedShareMax: 1 },
     uncertain: 'resend',
     deadlineHours: 24,
@@ -74,6 +76,10 @@ export function sealApproval(key: OperatorKey, document: ApprovalDocument): Appr
   };
 }
 
+export function sampleNotice(): Promise<NoticeFiles> {
+  return readNoticeFolder(NOTICE);
+}
+
 export async function openHouse(
   db: Database,
   keyring: Keyring = keyringOf(newKeyringDocument(['northwind.example'])),
@@ -87,27 +93,23 @@ export async function openHouse(
     await enrol(db, { deed: 'add', operator, publicKey, by: null, now: new Date() });
   const dataDir = await mkdtemp(join(tmpdir(), 'undisclosed-house-'));
   await chmod(dataDir, 0o711);
-  const start: House['start'] = (id, environment = {}) =>
-    Release.start(
-      {
-        db,
-        keyring,
-        dataDir,
-        sender: 'test-sender',
-        brake: new HaltSwitch(),
-        look: lookBeforeWrite,
-        stagesModule: shippedStages(),
-        ...environment,
-      },
-      id,
-      'alice',
-    );
+  const environment: ReleaseEnvironment = {
+    db,
+    keyring,
+    dataDir,
+    sender: 'test-sender',
+    brake: new HaltSwitch(),
+    look: lookBeforeWrite,
+    stagesModule: shippedStages(),
+  };
+  const start: House['start'] = (id, changed = {}) =>
+    Release.start({ ...environment, ...changed }, id, 'alice');
   return {
     db,
     keyring,
     alice,
     bob,
-    dataDir,
+    environment,
     importCsv: (csv, operator = 'alice') => {
       const bytes = (async function* () {
         yield Buffer.from(csv);
@@ -130,7 +132,7 @@ export async function openHouse(
         name: 'test',
         operator: 'alice',
         files,
-        folder: '/tmp/notice',
+        folder: NOTICE,
         settings: { ...settingsFor(port), ...settings },
         progress: () => {},
       };
@@ -149,7 +151,7 @@ export async function openHouse(
       return approveBroadcast(db, keyring, id, sealApproval(by, document), new Date());
     },
     start,
-    release: async (id, environment) => (await start(id, environment)).done,
+    release: async (id, changed) => (await start(id, changed)).done,
     close: () => rm(dataDir, { recursive: true, force: true }),
   };
 }
