@@ -1,9 +1,7 @@
 /** `undisclosed broadcast create|prepare|approve|release|status|prove`. */
 
-import { createWriteStream, existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { canonicalJson } from '../base/canonical-json.ts';
 import { Fault } from '../base/errors.ts';
 import type { Account } from '../broadcast/account.ts';
@@ -29,6 +27,7 @@ import {
 } from './command.ts';
 import { readNoticeFolder } from './notice-folder.ts';
 import { readAddresses } from './suppression.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 const HELP = `Usage: undisclosed broadcast create NOTICE_DIR --route smtp://HOST:PORT --as OPERATOR
        undisclosed broadcast prepare ID --as OPERATOR
@@ -368,10 +367,8 @@ async function prove(io: CommandIo, options: Options, socket: string): Promise<E
     throw faultOf(JSON.parse(text));
   }
   try {
-    await pipeline(answer, createWriteStream(`${out}.next`));
-    await rename(`${out}.next`, out);
+    await writeWholeFile(answer, out);
   } catch (cause) {
-    await rm(`${out}.next`, { force: true });
     throw fileFault(out, cause);
   }
   if (options.flag('json')) io.stdout(`${JSON.stringify({ proof: out })}\n`);

@@ -3,13 +3,11 @@
  * `verify` needs no server and no database; `export` asks for the bundle's lines where the caller says they come from.
  */
 
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 // biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { runVerify } from '../../verify/verify.mjs';
 import { describeFault, Fault } from '../base/errors.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 export interface LedgerCommandIo {
   readonly stdout: (text: string) => void;
@@ -84,22 +82,10 @@ async function runExport(
     const request = readExportRequest(args);
     const lines = exportLines(request);
     if (request.out === undefined) for await (const text of lines) io.stdout(text);
-    else await writeWhole(lines, request.out);
+    else await writeWholeFile(lines, request.out);
     return 0;
   } catch (error) {
     io.stderr(`ledger export: ${describeFault(error)}\n`);
     return 2;
-  }
-}
-
-/** The file appears when it is complete. */
-async function writeWhole(lines: AsyncIterable<string>, out: string): Promise<void> {
-  const partial = `${out}.part`;
-  try {
-    await pipeline(lines, createWriteStream(partial));
-    await rename(partial, out);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
   }
 }
