@@ -10,7 +10,6 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const ROOT = path.dirname(import.meta.dirname);
@@ -61,17 +60,13 @@ function proofs() {
     .map((file) => ({ name: file.replace('.proof.ts', ''), file: path.join(folder, file) }));
 }
 
-const RUN_PROOF = (file) => `
-const { run } = await import(${JSON.stringify(pathToFileURL(file).href)});
-const log = (line) => process.stderr.write(line + '\\n');
-const result = await run({ log, seed: ${seed} });
-process.stdout.write('\\n' + JSON.stringify(result) + '\\n');
-`;
+// A file of its own, not --eval: worker threads inherit the arguments of Node, and --input-type is none of theirs.
+const RUN_PROOF = path.join(ROOT, 'scripts/run-proof.mjs');
 
 const tasks = [
   ...proofs().map(({ name, file }) => ({
     name,
-    args: ['--input-type=module', '--eval', RUN_PROOF(file)],
+    args: [RUN_PROOF, file, String(seed)],
   })),
   ...BENCHES.map((name) => ({
     name,

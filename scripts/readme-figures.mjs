@@ -65,15 +65,47 @@ const HEADLINES = {
       `Prepare and sign together, ${number(r.people)} people`,
       `**${number(Math.round(r.perSecond))}/s**, ${percent(r.shareOfBound)} of what signing alone allows on this machine (${number(Math.round(r.signingBoundPerSecond))}/s)`,
     ],
-    ['Memory of server and command while preparing, summed', `${number(r.prepareOursMb)} MB`],
+    [
+      'Memory of server and command while preparing, PostgreSQL apart (PSS)',
+      `${number(r.prepareOursMb)} MB`,
+    ],
+  ],
+  million: (r) => [
+    [
+      `The whole road of ${number(r.people)} people`,
+      `**${number(Math.round(r.seconds))} s** (import ${number(Math.round(r.importSeconds))}, freeze ${number(Math.round(r.freezeSeconds))}, prepare ${number(Math.round(r.prepareSeconds))}, sign ${number(Math.round(r.signSeconds))}, release **${number(Math.round(r.releaseSeconds))}**); memory ${number(r.peakMb)} MB at most, ${number(r.peakMbOf10000)} MB at 10,000 people`,
+    ],
+  ],
+  crash: (r) => [
+    [
+      `\`kill -9\` of the whole process group, ${r.kills} times in a release of ${number(r.people)}`,
+      `**${r.lost} lost**; ${r.copies} copies beyond one on ${r.connections} connections, ${r.copiesUnlisted} of them not listed as uncertain; ${r.notIntended} accepted without an intent`,
+    ],
+  ],
+  halt: (r) => [
+    [
+      `${r.halts} halts behind a delay of ${r.delayMs} ms`,
+      `returned within **${r.returnedMsMax} ms**; **${r.late}** messages began after it`,
+    ],
+  ],
+  faults: (r) => [
+    [
+      `Another customer's address planted at ${r.shipped.run} places of the road`,
+      `**${r.shipped.bytes} bytes** of those messages sent; with all detection off, by the last look alone, **${r.detectOff.bytes}**; with both off ${r.bothOff.leaked} of ${r.bothOff.run} leak`,
+    ],
   ],
 };
+
+/** The order of the table; the whole job comes first. */
+const ORDER = Object.keys(HEADLINES);
+const placeOf = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 /** Named in the file itself (`readme`: [{ label, value }]), or every figure at the top of a measurement. */
 function rows({ results, readme }) {
   if (Array.isArray(readme)) return readme.map(({ label, value }) => [label, String(value)]);
-  return Object.entries(results).flatMap(([name, result]) => {
-    if (HEADLINES[name] !== undefined && typeof result.people === 'number')
+  const sorted = Object.entries(results).sort(([one], [other]) => placeOf(one) - placeOf(other));
+  return sorted.flatMap(([name, result]) => {
+    if (HEADLINES[name] !== undefined && (typeof result.people === 'number' || result.shipped))
       return HEADLINES[name](result);
     const all = figures(result).map(([label, value]) => `${label} **${value}**`);
     return all.length === 0 ? [] : [[words(name), all.slice(0, 6).join('; ')]];
