@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).runCheck,
   customers: async () => (await import('./cli/customers.ts')).run,
   demo: async () => (await import('./cli/demo.ts')).run,
+  extent: async () => (await import('./cli/extent.ts')).run,
   halt: async () => (await import('./cli/halt.ts')).run,
   init: async () => (await import('./cli/init.ts')).run,
   keys: async () => (await import('./cli/keys.ts')).run,
@@ -27,6 +28,7 @@ Usage: undisclosed COMMAND [ARGS]
 
   demo        the whole road on sample customers, then the mistake, which does not leave
   check       what the guard says of messages, mailboxes and provider payloads (no server)
+  extent      who was exposed to whom by messages that have left already (no server)
   init        data directory and keyring
   serve       the server: database, ledger, sender, gates, API
   operator    people with keys: add, list, remove
