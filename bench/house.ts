@@ -96,7 +96,8 @@ export class House {
     this.#watch = new MemoryWatch(() => [server.pid ?? 0, ...this.#commands], postmaster);
   }
 
-  static async open(people: number): Promise<House> {
+  /** @param config the configuration file's content: gates and the like. */
+  static async open(people: number, config: object = {}): Promise<House> {
     const work = await mkdtemp(join(tmpdir(), 'undisclosed-bench-'));
     await chmod(work, 0o711);
     const env = {
@@ -106,7 +107,7 @@ export class House {
       UNDISCLOSED_CONFIG: join(work, 'config.json'),
       UNDISCLOSED_SOCKET: join(work, 'api.sock'),
     };
-    await writeFile(env.UNDISCLOSED_CONFIG, '{}');
+    await writeFile(env.UNDISCLOSED_CONFIG, JSON.stringify(config));
     await noticeOf(work);
     await writeCustomers(join(work, 'customers.csv'), people);
     await runCommand(['init', '--domain', 'northwind.example'], env, new Set());
@@ -141,6 +142,11 @@ export class House {
       cpu: { ours: after.ours - before.ours, postgres: after.postgres - before.postgres },
       ...this.#watch.take(),
     };
+  }
+
+  /** The highest memory since the last time, in MB. */
+  memory(): { readonly oursMb: number; readonly postgresMb: number } {
+    return this.#watch.take();
   }
 
   async close(): Promise<void> {

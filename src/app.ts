@@ -10,15 +10,24 @@ import { HaltSwitch, restoreHalts, watchHaltFile } from './broadcast/halt.ts';
 import { lookBeforeWrite } from './broadcast/last-look.ts';
 import { ReleaseDesk } from './broadcast/release-desk.ts';
 import type { ReleaseEnvironment } from './broadcast/release-start.ts';
-import type { Config } from './config.ts';
+import type { CallerSetting, Config, ProviderName, ProviderSetting } from './config.ts';
+import { openCustomerIndex } from './customers/customer-index.ts';
+import { readCertificate } from './gates/certificate-files.ts';
 import type { Gate } from './gates/gate.ts';
-import { startProviderApi } from './gates/provider-api.ts';
+import { startMilter } from './gates/milter.ts';
+import { type CopiesOf, startProvider } from './gates/provider.ts';
+import { createSmtpCarrier, decodeKept } from './gates/smtp-carrier.ts';
 import { startSmtpRelay } from './gates/smtp-relay.ts';
-import { createGuard, type Guard, type Identity } from './guard/check.ts';
+import { createGuard, type Guard } from './guard/check.ts';
+import { createCircumstances } from './guard/circumstances.ts';
+import type { LookDesk } from './guard/hold.ts';
+import { type Identity, identityOf, policyOf } from './guard/identity.ts';
+import type { JudgeSettings } from './guard/judge.ts';
+import { createOutbox, type Outbox } from './guard/outbox.ts';
 import { type Keyring, readKeyring } from './keys/keyring.ts';
 import type { Anchor } from './ledger/anchors.ts';
 import { type Sequencer, startSequencer } from './ledger/sequencer.ts';
-import { policyFrom } from './policy/policy.ts';
+import type { Policy, PolicyName } from './policy/policy.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { describeOrphans, startEmbedded } from './store/embedded.ts';
 import { migrate } from './store/migrate.ts';
@@ -31,6 +40,9 @@ export interface App {
   readonly brake: HaltSwitch;
   readonly releases: ReleaseDesk;
   readonly guard: Guard;
+  readonly outbox: Outbox;
+  /** For looking at what is held. */
+  readonly desk: LookDesk;
   readonly gates: readonly Gate[];
   readonly stagesModule: string;
   readonly sender: string;
@@ -71,51 +83,181 @@ function anchorsOf(config: Config): readonly Anchor[] {
 /** Whose key this is; compared as hashes, in constant time. */
 function callerOf(config: Config, key: string): Identity | null {
   const digest = createHash('sha256').update(key).digest();
-  for (const { name, policy, keySha256 } of config.gates.callers)
-    if (timingSafeEqual(digest, Buffer.from(keySha256, 'hex'))) return { name, policy };
+  for (const caller of config.gates.callers)
+    if (timingSafeEqual(digest, Buffer.from(caller.keySha256, 'hex'))) return identityFrom(caller);
   return null;
 }
 
-async function startGates(options: AppOptions, guard: Guard, closers: Closer[]): Promise<Gate[]> {
-  const { config, log, env } = options;
-  const gates: Gate[] = [];
-  const say = (event: string, fields: Readonly<Record<string, string | number>>): void =>
-    log(`${event} ${JSON.stringify(fields)}`);
-  const { smtp, sendgrid } = config.gates;
+function identityFrom(caller: CallerSetting): Identity {
+  const { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax } = caller;
+  return { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax };
+}
+
+/** A caller by name: whom a mail server has authenticated for us. */
+function callerNamed(config: Config, name: string): Identity | null {
+  const caller = config.gates.callers.find((each) => each.name === name);
+  return caller === undefined ? null : identityFrom(caller);
+}
+
+interface GateParts {
+  readonly options: AppOptions;
+  readonly keyring: Keyring;
+  readonly guard: Guard;
+  readonly outbox: Outbox;
+  readonly closers: Closer[];
+  readonly copiesOf: Map<string, CopiesOf>;
+  say(event: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+async function startRelay(parts: GateParts): Promise<Gate[]> {
+  const { options, guard, outbox, closers, say } = parts;
+  const { config } = options;
+  const { smtp, milter } = config.gates;
   if (smtp !== null) {
+    const carrier = createSmtpCarrier({
+      nextHop: smtp.nextHop,
+      onFault: (fault) => say('relay.carrier', { code: fault.code, message: fault.message }),
+    });
+    closers.push(() => carrier.close());
+    outbox.carry(carrier);
+    parts.copiesOf.set(carrier.gate, (kept) => {
+      const { envelope, content } = decodeKept(kept);
+      return [{ envelope, bytes: content }];
+    });
+  }
+  const gates: Gate[] = [];
+  if (smtp !== null) {
+    const { listen, anonymous } = smtp;
     gates.push(
       await startSmtpRelay({
-        listen: smtp.listen,
+        listen: {
+          host: listen.host,
+          port: listen.port,
+          tls: listen.tls === null ? null : { ...listen.tls, implicit: smtp.implicitTls },
+        },
         identities: (_user, password) => callerOf(config, password),
-        ...(smtp.anonymous === null
-          ? {}
-          : { anonymousIdentity: { name: 'anonymous', policy: smtp.anonymous } }),
-        check: guard.road('smtp').check,
+        ...(anonymous === null ? {} : { anonymousIdentity: identityOf('anonymous', anonymous) }),
+        road: guard.road('smtp'),
         nextHop: smtp.nextHop,
         log: { warn: say },
       }),
     );
   }
-  if (sendgrid !== null) {
-    const apiKey = env[sendgrid.apiKeyEnv];
-    if (apiKey === undefined)
-      throw new Fault('config.no-provider-key', 'the provider’s key is missing', {
-        where: `environment variable ${sendgrid.apiKeyEnv}`,
-        remedy: 'set it for `serve` alone',
-      });
+  if (milter !== null) {
+    const unknown = identityOf('anonymous', milter.anonymous);
     gates.push(
-      await startProviderApi({
-        listen: sendgrid.listen,
-        keys: (bearer) => callerOf(config, bearer),
-        check: guard.road('sendgrid').checkCopies,
-        upstream: { baseUrl: sendgrid.baseUrl, apiKey },
-        approvedTemplates: sendgrid.approvedTemplates,
-        log: { info: () => {}, warn: say },
+      await startMilter({
+        listen: milter.listen,
+        road: guard.road('smtp'),
+        identityFor: (macros) => {
+          const user = macros.get('{auth_authen}') ?? '';
+          return user === '' ? unknown : (callerNamed(config, user) ?? unknown);
+        },
+        handOver: smtp !== null,
+        log: { warn: say },
       }),
     );
   }
-  for (const gate of gates) closers.push(() => gate.close());
   return gates;
+}
+
+async function startProviderGate(
+  name: ProviderName,
+  setting: ProviderSetting,
+  { options, keyring, guard, outbox, copiesOf, say }: GateParts,
+): Promise<Gate> {
+  const { config, env } = options;
+  const credential = env[setting.apiKeyEnv];
+  if (credential === undefined)
+    throw new Fault('config.no-provider-key', 'the provider’s key is missing', {
+      where: `environment variable ${setting.apiKeyEnv}`,
+      remedy: 'set it for `serve` alone',
+    });
+  const [token] = keyring.token;
+  if (token === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
+  const { listen, approvedTemplates, eventsUrl, baseUrl } = setting;
+  const tls = listen.tls === null ? {} : { tls: await readCertificate(listen.tls) };
+  return startProvider({
+    name,
+    listen: { host: listen.host, port: listen.port, ...tls },
+    approvedTemplates,
+    upstream: { baseUrl, credential },
+    eventsUrl,
+    callers: (key) => callerOf(config, key),
+    tokenKey: token.key,
+    road: guard.road(name),
+    log: { info: () => {}, warn: say },
+    carry: (carrier, read) => {
+      outbox.carry(carrier);
+      copiesOf.set(carrier.gate, read);
+    },
+  });
+}
+
+async function startGates(parts: GateParts): Promise<Gate[]> {
+  const gates = await startRelay(parts);
+  const { providers } = parts.options.config.gates;
+  for (const [name, setting] of Object.entries(providers))
+    if (setting !== null) gates.push(await startProviderGate(name as ProviderName, setting, parts));
+  for (const gate of gates) parts.closers.push(() => gate.close());
+  return gates;
+}
+
+interface GuardParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly keyring: Keyring;
+  readonly brake: HaltSwitch;
+  readonly sender: string;
+  readonly log: (line: string) => void;
+}
+
+/** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
+async function openGuard(
+  { config, db, keyring, brake, sender, log }: GuardParts,
+  closers: Closer[],
+): Promise<{ guard: Guard; outbox: Outbox; settingsOf: LookDesk['settingsOf'] }> {
+  const index = await openCustomerIndex({ db, keyring, log });
+  closers.push(() => index.close());
+  const circumstances = await createCircumstances({ db, keyring, log });
+  closers.push(() => circumstances.close());
+  const policyOfName = new Map(
+    config.gates.callers.map((caller) => [caller.name, caller.policy] as const),
+  );
+  // A bulk halt is for bulk mail by whatever door; people and receipts go on.
+  const halted = (policy: PolicyName | undefined): boolean =>
+    brake.everything || (policy === 'bulk' && brake.stands(null));
+  const outbox = createOutbox({
+    db,
+    keyring,
+    sender,
+    log,
+    frozen: (identity, campaign) =>
+      halted(policyOfName.get(identity)) || circumstances.frozen(identity, campaign),
+  });
+  closers.push(() => outbox.close());
+  const policies = new Map<string, Policy>();
+  const settings = (identity: Identity): JudgeSettings => {
+    let policy = policies.get(identity.name);
+    if (policy === undefined) {
+      policy = policyOf(identity, config);
+      policies.set(identity.name, policy);
+    }
+    return { policy, isCustomer: (canonical) => index.has(canonical) };
+  };
+  const guard = createGuard({
+    db,
+    halted: ({ policy }) => halted(policy),
+    settings,
+    circumstances,
+    keeper: outbox,
+    onFault: (error) =>
+      log(`guard.fault ${JSON.stringify({ code: error instanceof Fault ? error.code : 'fault' })}`),
+  });
+  closers.push(() => guard.close());
+  const settingsOf = (name: string): JudgeSettings =>
+    settings(callerNamed(config, name) ?? identityOf(name, 'bulk'));
+  return { guard, outbox, settingsOf };
 }
 
 async function closeAll(closers: readonly Closer[]): Promise<void> {
@@ -147,14 +289,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     await restoreHalts(db, config.dataDir, brake);
     const stopWatching = watchHaltFile(db, config.dataDir, brake);
     closers.push(async () => stopWatching());
-    const guard = createGuard({
-      db,
-      // A bulk halt is for bulk mail by whatever door; people and receipts go on.
-      halted: ({ policy }) => brake.everything || (policy === 'bulk' && brake.stands(null)),
-      settings: ({ policy }) => ({ policy: policyFrom(policy, config) }),
-    });
-    closers.push(() => guard.close());
     const sender = newId('s');
+    const { guard, outbox, settingsOf } = await openGuard(
+      { config, db, keyring, brake, sender, log },
+      closers,
+    );
     const stagesModule = options.stagesModule ?? shippedStages();
     const releases = new ReleaseDesk(
       {
@@ -169,7 +308,10 @@ export async function startApp(options: AppOptions): Promise<App> {
       log,
     );
     closers.push(() => releases.close());
-    const gates = await startGates(options, guard, closers);
+    const say: GateParts['say'] = (event, fields) => log(`${event} ${JSON.stringify(fields)}`);
+    const copiesOf = new Map<string, CopiesOf>();
+    const gates = await startGates({ options, keyring, guard, outbox, closers, copiesOf, say });
+    await outbox.start();
     const close = (): Promise<void> => closeAll(closers);
     return {
       config,
@@ -179,6 +321,13 @@ export async function startApp(options: AppOptions): Promise<App> {
       brake,
       releases,
       guard,
+      outbox,
+      desk: {
+        db,
+        openKept: (id) => outbox.openKept(id),
+        copiesOf: (gate, kept) => copiesOf.get(gate)?.(kept) ?? null,
+        settingsOf,
+      },
       gates,
       stagesModule,
       sender,

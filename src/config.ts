@@ -20,11 +20,20 @@ export class SettingError extends Error {
 
 export type PolicySetting = 'bulk' | 'transactional' | 'person';
 
+export type ModeSetting = 'shadow' | 'warn' | 'enforce';
+
 /** A caller of a gate: the key is ours, its SHA-256 stands here. */
 export interface CallerSetting {
   readonly name: string;
   readonly policy: PolicySetting;
   readonly keySha256: string;
+  readonly mode: ModeSetting;
+  /** Whether each reader is sent a copy of their own where that cures what is wrong. */
+  readonly split: boolean;
+  readonly visibleOutsidersMax: number | null;
+  /** Environment lock: the only domains that may be written to. */
+  readonly recipientDomains: readonly string[] | null;
+  readonly readersMax: number | null;
 }
 
 export interface ListenSetting {
@@ -32,23 +41,39 @@ export interface ListenSetting {
   readonly port: number;
 }
 
+/** `tls`: paths of PEM files, read when the gate starts. */
+export interface SecureListenSetting extends ListenSetting {
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+}
+
+export type ProviderName = 'sendgrid' | 'ses' | 'mailgun' | 'postmark';
+
+export interface ProviderSetting {
+  readonly listen: SecureListenSetting;
+  readonly baseUrl: string;
+  /** Name of the environment variable that holds the provider's key (for SES: `ID:SECRET`). */
+  readonly apiKeyEnv: string;
+  readonly approvedTemplates: readonly string[] | 'any';
+  /** Where provider-shaped events about kept calls are posted; null: nowhere. */
+  readonly eventsUrl: string | null;
+}
+
 export interface GateSettings {
   readonly smtp: {
-    /** `tls`: paths of PEM files, read when the gate starts. */
-    readonly listen: ListenSetting & {
-      readonly tls: { readonly certificate: string; readonly key: string } | null;
-    };
+    readonly listen: SecureListenSetting;
+    /** TLS from the first byte in place of STARTTLS. */
+    readonly implicitTls: boolean;
     readonly nextHop: ListenSetting & { readonly tls: 'none' | 'opportunistic' | 'required' };
     /** On a loopback address only: the policy of whoever connects without a key. */
     readonly anonymous: PolicySetting | null;
   } | null;
-  readonly sendgrid: {
-    readonly listen: ListenSetting;
-    readonly baseUrl: string;
-    /** Name of the environment variable that holds the provider's key. */
-    readonly apiKeyEnv: string;
-    readonly approvedTemplates: readonly string[] | 'any';
+  readonly milter: {
+    /** A TCP address, or the path of a Unix socket. */
+    readonly listen: ListenSetting | { readonly path: string };
+    /** The policy of mail whose sender Postfix did not authenticate. */
+    readonly anonymous: PolicySetting;
   } | null;
+  readonly providers: Readonly<Record<ProviderName, ProviderSetting | null>>;
   readonly callers: readonly CallerSetting[];
 }
 
@@ -143,62 +168,116 @@ function tls(value: unknown): 'none' | 'opportunistic' | 'required' {
   throw new SettingError('gates.smtp.tls', 'it is none, opportunistic or required');
 }
 
-function certificate({ certificate, key }: Json): { certificate: string; key: string } | null {
+function certificate(
+  { certificate, key }: Json,
+  setting: string,
+): { certificate: string; key: string } | null {
   if (certificate === undefined && key === undefined) return null;
   for (const [name, path] of Object.entries({ certificate, key }))
     if (typeof path !== 'string' || path === '')
       throw new SettingError(
-        `gates.smtp.${name}`,
+        `${setting}.${name}`,
         'the path of a PEM file is wanted',
         'a certificate and its key are named together',
       );
   return { certificate: resolve(String(certificate)), key: resolve(String(key)) };
 }
 
+function mode(value: unknown, setting: string): ModeSetting {
+  if (value === undefined) return 'enforce';
+  if (value === 'shadow' || value === 'warn' || value === 'enforce') return value;
+  throw new SettingError(setting, 'the mode is shadow, warn or enforce');
+}
+
+function count(value: unknown, setting: string): number | null {
+  if (value === undefined || value === null) return null;
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw new SettingError(setting, 'a whole number is wanted, 0 or more');
+}
+
+function yesOrNo(value: unknown, setting: string): boolean {
+  if (value === undefined) return false;
+  if (typeof value === 'boolean') return value;
+  throw new SettingError(setting, 'true or false is wanted');
+}
+
 function callers(value: unknown): readonly CallerSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('gates.callers', 'a list is wanted');
   return value.map((item: Json, i) => {
+    const at = `gates.callers.${i}`;
     const keySha256 = String(item.keySha256 ?? '');
     if (!/^[0-9a-f]{64}$/.test(keySha256))
-      throw new SettingError(`gates.callers.${i}.keySha256`, 'SHA-256 of the key, in hexadecimal');
+      throw new SettingError(`${at}.keySha256`, 'SHA-256 of the key, in hexadecimal');
     return {
       name: String(item.name ?? `caller-${i}`),
-      policy: policy(item.policy, `gates.callers.${i}.policy`),
+      policy: policy(item.policy, `${at}.policy`),
       keySha256,
+      mode: mode(item.mode, `${at}.mode`),
+      split: yesOrNo(item.split, `${at}.split`),
+      visibleOutsidersMax: count(item.visibleOutsidersMax, `${at}.visibleOutsidersMax`),
+      recipientDomains:
+        item.recipientDomains === undefined
+          ? null
+          : texts(item.recipientDomains, `${at}.recipientDomains`),
+      readersMax: count(item.readersMax, `${at}.readersMax`),
     };
   });
 }
 
-function gates(file: Json): GateSettings {
-  const given = (file.gates ?? {}) as Json;
-  const smtp = given.smtp as Json | undefined;
-  const sendgrid = given.sendgrid as Json | undefined;
+const PROVIDERS: Readonly<Record<ProviderName, { baseUrl: string; apiKeyEnv: string }>> = {
+  sendgrid: { baseUrl: 'https://api.sendgrid.com', apiKeyEnv: 'SENDGRID_API_KEY' },
+  ses: { baseUrl: 'https://email.us-east-1.amazonaws.com', apiKeyEnv: 'SES_KEY' },
+  mailgun: { baseUrl: 'https://api.mailgun.net', apiKeyEnv: 'MAILGUN_API_KEY' },
+  postmark: { baseUrl: 'https://api.postmarkapp.com', apiKeyEnv: 'POSTMARK_SERVER_TOKEN' },
+};
+
+function provider(name: ProviderName, given: Json | undefined): ProviderSetting | null {
+  if (given === undefined) return null;
+  const at = `gates.${name}`;
+  const usual = PROVIDERS[name];
   return {
-    smtp:
-      smtp === undefined
-        ? null
-        : {
-            listen: { ...listen(smtp.listen, 'gates.smtp.listen'), tls: certificate(smtp) },
-            nextHop: {
-              ...listen(smtp.nextHop, 'gates.smtp.nextHop'),
-              tls: tls(smtp.tls),
-            },
-            anonymous:
-              smtp.anonymous === undefined ? null : policy(smtp.anonymous, 'gates.smtp.anonymous'),
-          },
-    sendgrid:
-      sendgrid === undefined
-        ? null
-        : {
-            listen: listen(sendgrid.listen, 'gates.sendgrid.listen'),
-            baseUrl: String(sendgrid.baseUrl ?? 'https://api.sendgrid.com'),
-            apiKeyEnv: String(sendgrid.apiKeyEnv ?? 'SENDGRID_API_KEY'),
-            approvedTemplates:
-              sendgrid.approvedTemplates === 'any'
-                ? 'any'
-                : texts(sendgrid.approvedTemplates, 'gates.sendgrid.approvedTemplates'),
-          },
+    listen: { ...listen(given.listen, `${at}.listen`), tls: certificate(given, at) },
+    baseUrl: String(given.baseUrl ?? usual.baseUrl),
+    apiKeyEnv: String(given.apiKeyEnv ?? usual.apiKeyEnv),
+    approvedTemplates:
+      given.approvedTemplates === 'any'
+        ? 'any'
+        : texts(given.approvedTemplates, `${at}.approvedTemplates`),
+    eventsUrl: given.eventsUrl === undefined ? null : String(given.eventsUrl),
+  };
+}
+
+function milter(given: Json | undefined): GateSettings['milter'] {
+  if (given === undefined) return null;
+  const place = String(given.listen ?? '');
+  return {
+    listen: place.startsWith('/') ? { path: place } : listen(place, 'gates.milter.listen'),
+    anonymous: policy(given.anonymous ?? 'person', 'gates.milter.anonymous'),
+  };
+}
+
+function smtpRelay(smtp: Json | undefined): GateSettings['smtp'] {
+  if (smtp === undefined) return null;
+  return {
+    listen: { ...listen(smtp.listen, 'gates.smtp.listen'), tls: certificate(smtp, 'gates.smtp') },
+    implicitTls: yesOrNo(smtp.implicitTls, 'gates.smtp.implicitTls'),
+    nextHop: { ...listen(smtp.nextHop, 'gates.smtp.nextHop'), tls: tls(smtp.tls) },
+    anonymous: smtp.anonymous === undefined ? null : policy(smtp.anonymous, 'gates.smtp.anonymous'),
+  };
+}
+
+function gates(file: Json): GateSettings {
+  const given = (file.gates ?? {}) as Record<string, Json | undefined>;
+  return {
+    smtp: smtpRelay(given.smtp),
+    milter: milter(given.milter),
+    providers: {
+      sendgrid: provider('sendgrid', given.sendgrid),
+      ses: provider('ses', given.ses),
+      mailgun: provider('mailgun', given.mailgun),
+      postmark: provider('postmark', given.postmark),
+    },
     callers: callers(given.callers),
   };
 }

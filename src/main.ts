@@ -8,8 +8,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).runCheck,
   customers: async () => (await import('./cli/customers.ts')).run,
   demo: async () => (await import('./cli/demo.ts')).run,
+  doctor: async () => (await import('./cli/doctor.ts')).run,
   extent: async () => (await import('./cli/extent.ts')).run,
+  guard: async () => (await import('./cli/guard.ts')).run,
   halt: async () => (await import('./cli/halt.ts')).run,
+  hold: async () => (await import('./cli/hold.ts')).run,
   init: async () => (await import('./cli/init.ts')).run,
   keys: async () => (await import('./cli/keys.ts')).run,
   ledger: async () => (await import('./cli/ledger-export.ts')).run,
@@ -27,6 +30,7 @@ each alone on the envelope, and stops any other mail that would show customers t
 Usage: undisclosed COMMAND [ARGS]
 
   demo        the whole road on sample customers, then the mistake, which does not leave
+  doctor      whether mail can leave past the guard (no server)
   check       what the guard says of messages, mailboxes and provider payloads (no server)
   extent      who was exposed to whom by messages that have left already (no server)
   init        data directory and keyring
@@ -36,6 +40,8 @@ Usage: undisclosed COMMAND [ARGS]
   notice      check a notice folder (no server)
   suppression who must not be written to: add, remove, list
   broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
+  hold        what the guard holds: list, show, release (two people), refuse
+  guard       what the guard has stopped, and what it only watched: report
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)
   keys        backup, restore, rotate, issue

@@ -7,6 +7,7 @@ import type { SealingKey } from '../keys/seal.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { CANONICAL_VERSION, canonicalAddress, parseAddress } from '../mail/address.ts';
 import { BinaryCopy } from '../store/copy-binary.ts';
+import { announceImport } from '../store/customer-hashes.ts';
 import {
   conflictingImportLines,
   createImportStaging,
@@ -189,6 +190,7 @@ export async function importCustomers(
         reason: `the record key stands on line ${first_line} with other data`,
       });
     }
+    await announceImport(tx);
     const merged = await mergeImport(tx);
     events.beforeCommit();
     const report: ImportReport = {

@@ -3,13 +3,18 @@
 import type { ParsedMessage } from '../mail/message.ts';
 import { bccHeader } from './bcc-header.ts';
 import { companyAddress } from './company-address.ts';
+import { customerList } from './customer-list.ts';
 import type { DetectContext, Detector } from './detector.ts';
+import { encryptedReaders } from './encrypted-readers.ts';
 import type { Finding } from './finding.ts';
 import { foreignAddress } from './foreign-address.ts';
 import { headerInjection } from './header-injection.ts';
-import { opaqueAttachment } from './opaque-attachment.ts';
+import { invitedPeople } from './invited-people.ts';
+import { mergeMistake } from './merge-mistake.ts';
+import { personalRecord } from './personal-record.ts';
 import { placeholder } from './placeholder.ts';
 import { readerNotShown } from './reader-not-shown.ts';
+import { unreadableAttachment } from './unreadable-attachment.ts';
 import { visibleRecipients } from './visible-recipients.ts';
 
 export const DETECTORS: readonly { readonly name: string; readonly detect: Detector }[] = [
@@ -20,7 +25,12 @@ export const DETECTORS: readonly { readonly name: string; readonly detect: Detec
   { name: 'company-address', detect: companyAddress },
   { name: 'placeholder', detect: placeholder },
   { name: 'reader-not-shown', detect: readerNotShown },
-  { name: 'opaque-attachment', detect: opaqueAttachment },
+  { name: 'invited-people', detect: invitedPeople },
+  { name: 'unreadable-attachment', detect: unreadableAttachment },
+  { name: 'encrypted-readers', detect: encryptedReaders },
+  { name: 'customer-list', detect: customerList },
+  { name: 'personal-record', detect: personalRecord },
+  { name: 'merge-mistake', detect: mergeMistake },
 ];
 
 export function detectAll(message: ParsedMessage, context: DetectContext): readonly Finding[] {

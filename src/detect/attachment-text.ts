@@ -1,29 +1,23 @@
-/**
- * Addresses in attachments that are not text to MIME: files sent as application/octet-stream, documents with links, TNEF.
- * Compressed and encrypted content is not opened here; `opaque-attachment` says so.
- */
+/** The plain text of files that are no text to MIME, and addresses in the raw bytes of those that are no text at all. */
 
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
 
 const NONE: readonly Sighting[] = [];
-/** Compressed or media: an address in the raw bytes would be chance. */
-const SKIPPED =
-  /^(?:image\/(?!svg)|audio\/|video\/|font\/|application\/(?:zip|gzip|x-gzip|x-7z-compressed|x-rar|vnd\.openxmlformats|pgp-encrypted))/;
-const SIGNED = /^application\/(?:x-)?pkcs7-/;
 /** In binary content a shorter address may be chance: one per 2 TB at this length. */
 const LENGTH_IN_BINARY_MIN = 9;
 const AT = 0x40;
 
-/** Sightings in a leaf that has no `texts`; offsets count decoded characters. */
-export function attachmentAddresses(contentType: string, content: Uint8Array): readonly Sighting[] {
-  if (SKIPPED.test(contentType) || !content.includes(AT)) return NONE;
-  const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  if (isSignature(contentType, bytes)) return NONE;
-  if (isText(bytes)) return findAddresses(bytes.toString('utf8'));
-  return binaryAddresses(bytes);
+/** UTF-16 with its mark, else UTF-8; null where the bytes are no text. */
+export function fileText(bytes: Buffer): string | null {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return bytes.toString('utf16le', 2);
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) {
+    const even = Buffer.from(bytes.subarray(2, bytes.length - (bytes.length % 2)));
+    return even.swap16().toString('utf16le');
+  }
+  return isText(bytes) ? bytes.toString('utf8') : null;
 }
 
-/** Whether the bytes read as text: UTF-8 or another superset of ASCII, without NUL and with few control characters. */
+/** UTF-8 or another superset of ASCII, without NUL and with few control characters. */
 function isText(bytes: Buffer): boolean {
   const sample = bytes.subarray(0, 4096);
   let controls = 0;
@@ -34,25 +28,25 @@ function isText(bytes: Buffer): boolean {
   return controls * 50 <= sample.length;
 }
 
-/** A detached S/MIME signature holds certificates, which name their owners: judged by its DER shape, not by its type alone. */
-function isSignature(contentType: string, bytes: Buffer): boolean {
-  return SIGNED.test(contentType) && bytes[0] === 0x30 && (bytes[1] ?? 0) >= 0x80;
-}
-
-function binaryAddresses(bytes: Buffer): readonly Sighting[] {
-  const found = [...findAddresses(printable(bytes.toString('latin1')))];
+/** Addresses in bytes that are no text, in one byte or two for each character. */
+export function binaryAddresses(bytes: Buffer): readonly Sighting[] {
+  if (!bytes.includes(AT)) return NONE;
+  const found = [...addressesIn(bytes.toString('latin1'))];
   const wide = bytes.indexOf('@\0', 0, 'latin1');
   if (wide !== -1) {
     const aligned = bytes.subarray(wide % 2);
     const even = aligned.subarray(0, aligned.length - (aligned.length % 2));
-    found.push(...findAddresses(printable(even.toString('utf16le'))));
+    found.push(...addressesIn(even.toString('utf16le')));
   }
-  return found.filter(
-    (sighting) => !sighting.weak && sighting.end - sighting.start >= LENGTH_IN_BINARY_MIN,
-  );
+  return found;
 }
 
-/** Bytes beyond ASCII and control characters end an address in binary content. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]+/g, ' ');
+const CUT = '\x01';
+
+/** What begins behind a byte beyond ASCII may be the end of a longer address: it counts only where it is known. */
+function addressesIn(binary: string): readonly Sighting[] {
+  const text = binary.replace(/[^\x20-\x7e]+/g, (run) => (/[\x80-\uffff]$/.test(run) ? CUT : ' '));
+  return findAddresses(text)
+    .filter(({ weak, start, end }) => !weak && end - start >= LENGTH_IN_BINARY_MIN)
+    .map((sighting) => (text[sighting.start - 1] === CUT ? { ...sighting, weak: true } : sighting));
 }

@@ -9,8 +9,9 @@ import type { Finding } from './finding.ts';
 import type { Surface } from './mentions.ts';
 import { peopleShown, type Shown } from './people-shown.ts';
 
-const BESIDE: readonly Surface[] = ['recipients', 'body', 'encoded', 'attachment', 'nested'];
-const OWN: readonly Surface[] = ['header', 'body', 'encoded', 'attachment', 'nested'];
+const IN_CONTENT: readonly Surface[] = ['body', 'encoded', 'attachment', 'organizer', 'nested'];
+const BESIDE: readonly Surface[] = ['recipients', 'invited', ...IN_CONTENT];
+const OWN: readonly Surface[] = ['header', ...IN_CONTENT];
 
 const NOTES: readonly Shown[] = [
   { id: 'own-domain-address', severity: 'note', surfaces: OWN, standings: ['own-domain'] },

@@ -14,6 +14,15 @@ export interface DetectContext {
   readonly allowed: (canonical: string) => 'sender' | 'role' | 'own-domain' | null;
   /** Whether a canonical address is a customer's; null when there is no customer index. */
   readonly isCustomer: ((canonical: string) => boolean) | null;
+  /** What is known of the person with this canonical address: names as they may be written to. Null where nobody knows. */
+  readonly recordOf?: RecordOf | null;
 }
+
+export interface PersonRecord {
+  /** The whole name, or its pieces. */
+  readonly names: readonly string[];
+}
+
+export type RecordOf = (canonical: string) => PersonRecord | null;
 
 export type Detector = (message: ParsedMessage, context: DetectContext) => readonly Finding[];

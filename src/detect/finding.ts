@@ -21,7 +21,14 @@ export const FINDING_IDS = [
   'header-injection',
   'bare-line-break',
   'nul-byte',
-  'opaque-attachment',
+  'invited-people',
+  'unreadable-attachment',
+  'encrypted-readers',
+  'customer-list',
+  'identity-record',
+  'personal-record',
+  'merge-mistake',
+  'shared-token',
 ] as const;
 
 export type FindingId = (typeof FINDING_IDS)[number];

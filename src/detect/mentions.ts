@@ -12,13 +12,22 @@ import type { HeaderField } from '../mail/header.ts';
 import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
-import { attachmentAddresses } from './attachment-text.ts';
+import { binaryAddresses } from './attachment-text.ts';
+import { isCalendar } from './calendar.ts';
+import { openedIn } from './documents.ts';
 import { headerLabel } from './header-label.ts';
 import { htmlPlace, htmlTextNear } from './html-text.ts';
+import { calendarPieces, type Opened, type Piece } from './open-file.ts';
+import { pdfReadingOf } from './pdf-reading.ts';
 
-/** recipients: To, Cc and their like. bcc: Bcc, Resent-Bcc. nested: anywhere in a message inside the message. */
+/**
+ * recipients: To, Cc and their like. bcc: Bcc, Resent-Bcc. invited: attendees of a calendar, the recipient table of TNEF.
+ * organizer: of a calendar. nested: anywhere in a message inside the message.
+ */
 export type Surface =
   | 'recipients'
+  | 'invited'
+  | 'organizer'
   | 'bcc'
   | 'header'
   | 'body'
@@ -201,14 +210,47 @@ function isIdentifier(field: HeaderField, part: Part, sighting: Sighting): boole
 }
 
 function readContent(part: Part, reading: Reading): void {
-  if (part.texts.length === 0) {
-    if (part.children.length > 0 || part.nested !== null || part.content.length === 0) return;
-    for (const sighting of attachmentAddresses(part.contentType, part.content)) {
+  const opened = openedIn(reading.message).get(part);
+  if (opened !== undefined) readOpened(part, opened, reading);
+  for (const text of part.texts) {
+    if (isCalendarPart(part, text)) {
+      const surface = part.disposition === 'attachment' ? 'attachment' : 'body';
+      for (const piece of calendarPieces(text)) readPiece(part, piece, surface, reading);
+    } else readText(part, text, reading);
+  }
+}
+
+function isCalendarPart(part: Part, text: string): boolean {
+  if (part.contentType === 'text/calendar') return true;
+  const attached = part.disposition === 'attachment' || part.fileName !== '';
+  return attached && isCalendar(text);
+}
+
+function readOpened(part: Part, opened: Opened, reading: Reading): void {
+  for (const piece of opened.pieces) readPiece(part, piece, 'attachment', reading);
+  for (const binary of opened.binaries) {
+    for (const sighting of binaryAddresses(binary)) {
       add(reading, 'attachment', part.path, 'attachment', sighting);
     }
-    return;
   }
-  for (const text of part.texts) readText(part, text, reading);
+  for (const pdf of opened.pdfs) {
+    const found = pdfReadingOf(pdf);
+    if (found.kind !== 'read') continue;
+    readPiece(part, { kind: 'text', label: 'PDF', text: found.text }, 'attachment', reading);
+  }
+  for (const message of opened.messages) readMessage(message, { ...reading, nested: true });
+}
+
+/** People a calendar lists are shown as the ones written to; the identifiers of events only look like addresses. */
+function readPiece(part: Part, piece: Piece, surface: Surface, reading: Reading): void {
+  const { kind, label, text } = piece;
+  const field = label === 'calendar' || label === 'winmail.dat' ? label : 'attachment';
+  const listed = kind === 'invited' || kind === 'organizer' ? kind : surface;
+  const sightings = [...findAddresses(text), ...findEncodedAddresses(text)];
+  for (const sighting of sightings) {
+    const weak = sighting.weak || kind === 'identifiers';
+    add(reading, listed, part.path, field, { ...sighting, weak, start: 0, end: 0 });
+  }
 }
 
 function readText(part: Part, text: string, reading: Reading): void {

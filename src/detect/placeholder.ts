@@ -17,14 +17,27 @@ interface Dialect {
 
 const NAME = '[ \\t]*[#/^&>!-]?[ \\t]*[\\p{L}_$][^{}<>\\n]{0,120}?';
 const FIELD =
-  '(?:first|last|full|given|family|sur|user|nick|customer|client|contact|company)?[-_ ]?(?:name|email|id|address)';
+  '(?:(?:first|last|full|given|family|sur|user|nick|customer|client|contact|company)?[-_ ]?(?:name|email|id|address)|company|salutation|(?:unsubscribe|unsub)[-_ ]?(?:url|link)?)';
 
 /** Marks that also stand in ordinary text: only around what a field of a person's record is called. */
 const FIELDS_IN_MARKS: readonly Dialect[] = [
   { marker: '[', pattern: new RegExp(`\\[(?:your[-_ ])?${FIELD}\\]`, 'iy') },
   { marker: '::', pattern: new RegExp(`(?<![\\w:])::${FIELD}::(?![\\w:])`, 'iy') },
   { marker: '-', pattern: new RegExp(`(?<![\\w-])-${FIELD}-(?![\\w-])`, 'iy') },
+  { marker: '{', pattern: new RegExp(`\\{${FIELD}\\}`, 'iy') },
+  { marker: '%', pattern: new RegExp(`(?<![\\w%])%${FIELD}%(?![\\w%])`, 'iy') },
+  { marker: '$', pattern: new RegExp(`(?<![\\w$])\\$${FIELD}\\$(?![\\w$])`, 'iy') },
+  { marker: '##', pattern: new RegExp(`(?<![\\w#])##${FIELD}##(?![\\w#])`, 'iy') },
+  { marker: '@@', pattern: new RegExp(`(?<![\\w@])@@${FIELD}@@(?![\\w@])`, 'iy') },
+  { marker: '__', pattern: new RegExp(`(?<!\\w)__${FIELD}__(?!\\w)`, 'iy') },
+  { marker: '«', pattern: new RegExp(`«${FIELD}»`, 'iy') },
+  { marker: '&laquo;', pattern: new RegExp(`&laquo;${FIELD}&raquo;`, 'iy') },
+  { marker: '<<', pattern: new RegExp(`<<${FIELD}>>`, 'iy') },
+  { marker: '&lt;&lt;', pattern: new RegExp(`&lt;&lt;${FIELD}&gt;&gt;`, 'iy') },
 ];
+
+/** Nothing else looks like these. */
+const UNMISTAKABLE = /(?:<|&lt;)\?(?:=|php) /;
 
 /** All linear: every repetition is bounded and stops at its own closing mark. */
 const DIALECTS: readonly Dialect[] = [
@@ -33,14 +46,24 @@ const DIALECTS: readonly Dialect[] = [
   { marker: '%7B%7B', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
   { marker: '%7b%7b', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
   { marker: '%recipient', pattern: /%recipient(?:[._][\w-]{1,60})?%/i },
-  { marker: '%%', pattern: /%%[A-Za-z_][\w .:-]{0,60}%%/ },
+  {
+    marker: '%%',
+    pattern: /%%(?:[A-Za-z_][\w .:-]{0,60}|=[^%\n]{1,120}=|\[[^%\n]{1,120}\])%%/,
+  },
   { marker: '*|', pattern: /\*\|[A-Z][\w:, -]{0,60}\|\*/i },
   { marker: '*%7C', pattern: /\*%7C[\w:]{1,60}%7C\*/i },
-  { marker: '[[', pattern: /\[\[[ \t]*[A-Za-z_][\w.:|, -]{0,60}[ \t]*\]\]/ },
+  // A name as programs write it: wikis link to pages in the same marks.
+  {
+    marker: '[[',
+    pattern:
+      /\[\[[ \t]*(?:[a-z_][\w.]{0,60}|[A-Z][A-Z0-9_.]{1,60}|(?:[A-Z][a-z]+ )?(?:[Nn]ame|[Ee]?mail)|(?:data|var|user|contact):[^[\]\n]{1,80})[ \t]*\]\]/,
+  },
   { marker: '${', pattern: /\$\{[ \t]*[A-Za-z_][\w.?!| "'()-]{0,60}\}/ },
   { marker: '%>', pattern: /<%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%>/ },
   { marker: '%&gt;', pattern: /&lt;%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%&gt;/ },
   { marker: '#{', pattern: /#\{[ \t]*[A-Za-z@_][\w.@?! "'()-]{0,60}\}/ },
+  { marker: '{!', pattern: /\{!(?:[A-Za-z_][\w.]{1,80}|![^{}\n]{1,120}!!)\}/ },
+  { marker: '[%', pattern: /\[%[-+]?[ \t][^[\]%\n]{1,120}%\]/ },
   { marker: '{$', pattern: /\{\$[A-Za-z_][\w.]{0,60}\}/ },
   { marker: '[object ', pattern: /\[object (?:Object|Array|Promise|Undefined|Null)\]/ },
 ];
@@ -131,18 +154,31 @@ function hasMissingLink(source: string): boolean {
 function inText(text: string): number {
   const at = Math.max(firstDialect(text), missingWords(text));
   if (at === -1) return -1;
-  const prose = text
-    .split('\n')
-    .filter((line) => !/^(?: {4}|\t|>)/.test(line))
-    .map((line) => line.replace(/`[^`]*`?/g, ''))
-    .join('\n');
+  const prose = withoutCode(text);
   return Math.max(firstDialect(prose), missingWords(prose));
+}
+
+/** Text without what stands in fences, indented lines, quotations and backticks. */
+function withoutCode(text: string): string {
+  let fenced = false;
+  const lines: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^ {0,3}```[^`]*$/.test(line)) fenced = !fenced;
+    else if (!fenced && !/^(?: {4}|\t|>)/.test(line)) lines.push(line.replace(/`[^`]*`?/g, ''));
+  }
+  return lines.join('\n');
 }
 
 function firstDialect(text: string): number {
   const at = hasDialectMark(text) ? firstOfDialects(text) : -1;
   if (at !== -1) return at;
+  if (text.includes('?= ') || text.includes('?php ')) {
+    const found = UNMISTAKABLE.exec(text)?.index;
+    if (found !== undefined) return found;
+  }
   for (const { marker, pattern } of FIELDS_IN_MARKS) {
+    // In HTML these are the beginnings of tags, of which there are hundreds.
+    if (marker === '<<' && text.includes('</')) continue;
     const found = firstAtMarker(text, marker, pattern);
     if (found !== -1) return found;
   }

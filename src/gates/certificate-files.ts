@@ -1,5 +1,6 @@
-/** A certificate and its key, from the files that the configuration names. Read when a gate starts. */
+/** A certificate and its key, from the files that the configuration names: read when a gate starts, and again when they change. */
 
+import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { Fault } from '../base/errors.ts';
@@ -8,6 +9,11 @@ import { Fault } from '../base/errors.ts';
 export interface CertificateFiles {
   /** With the chain behind it, as mail servers and certbot keep it. */
   readonly certificate: string;
+  readonly key: string;
+}
+
+export interface CertificatePem {
+  readonly cert: string;
   readonly key: string;
 }
 
@@ -25,9 +31,7 @@ async function readPem(path: string): Promise<string> {
 }
 
 /** @throws Fault `gate.certificate-unreadable`, `gate.bad-certificate`. */
-export async function readCertificate(
-  files: CertificateFiles,
-): Promise<{ readonly cert: string; readonly key: string }> {
+export async function readCertificate(files: CertificateFiles): Promise<CertificatePem> {
   const { certificate, key } = files;
   const pem = { cert: await readPem(certificate), key: await readPem(key) };
   try {
@@ -40,4 +44,30 @@ export async function readCertificate(
     });
   }
   return pem;
+}
+
+/**
+ * Reads both files again whenever one has changed. A pair that cannot be used is told of and the old one stays in use: a renewal
+ * writes one file after the other.
+ * @returns what ends the watching.
+ */
+export function watchCertificate(
+  files: CertificateFiles,
+  { everyMs, onChange, onFault }: CertificateWatch,
+): () => void {
+  const reread = (): void => {
+    readCertificate(files).then(onChange, (error: unknown) => onFault(error as Fault));
+  };
+  const paths = [files.certificate, files.key];
+  // By name and not by inode: certbot's files are links that are set to new ones.
+  for (const path of paths) watchFile(path, { interval: everyMs, persistent: false }, reread);
+  return () => {
+    for (const path of paths) unwatchFile(path, reread);
+  };
+}
+
+export interface CertificateWatch {
+  readonly everyMs: number;
+  readonly onChange: (pem: CertificatePem) => void;
+  readonly onFault: (fault: Fault) => void;
 }

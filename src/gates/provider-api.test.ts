@@ -3,8 +3,13 @@ import http from 'node:http';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import type { Decision } from '../guard/check.ts';
+import type { Decision, GuardedCall } from '../guard/check.ts';
+import { identityOf } from '../guard/identity.ts';
+import type { Submission } from '../guard/judge.ts';
 import type { Gate } from './gate.ts';
+import type { ProviderAdapter } from './provider-api/adapter.ts';
+import { decodeKept } from './provider-api/carrier.ts';
+import { createSendgridAdapter } from './provider-api/sendgrid.ts';
 import { type ProviderApiOptions, startProviderApi } from './provider-api.ts';
 
 const BODY = JSON.stringify({
@@ -17,9 +22,16 @@ const BODY = JSON.stringify({
 type Verdict = Decision['verdict'];
 const PASS: Verdict = { kind: 'pass', allowedBecause: [] };
 
-function decide(verdict: Verdict): Decision {
-  const nothing = { findings: [], visible: [], disclosures: 0, defects: [], readers: 1 };
-  return { ...nothing, verdict, entry: 'entry-1' };
+function decide(verdict: Verdict, change: Partial<Decision> = {}): Decision {
+  const nothing = { findings: [], visible: [], outsiders: [], disclosures: 0, defects: [] };
+  const action =
+    verdict.kind === 'pass' ? 'forward' : verdict.kind === 'defer' ? 'defer' : 'refuse';
+  const decided = { verdict, entry: 'entry-1', action, mode: 'enforce', kept: null } as const;
+  return { ...nothing, readers: 1, ...decided, ...change };
+}
+
+interface Change extends Partial<ProviderApiOptions> {
+  readonly check?: (copies: readonly Submission[]) => Promise<Decision>;
 }
 
 interface Recorded {
@@ -61,14 +73,15 @@ type Events = (readonly [event: string, fields: Readonly<Record<string, string |
 async function startGate(
   t: TestContext,
   baseUrl: string,
-  change: Partial<ProviderApiOptions> = {},
+  { check = async () => decide(PASS), ...change }: Change = {},
 ): Promise<Gate & { readonly events: Events }> {
   const events: Events = [];
   const gate = await startProviderApi({
     listen: { host: '127.0.0.1', port: 0 },
-    keys: (key) => (key === 'SG.ours' ? { name: 'shop', policy: 'bulk' } : null),
-    check: async () => decide(PASS),
-    upstream: { baseUrl, apiKey: 'SG.theirs' },
+    callers: (key) => (key === 'SG.ours' ? identityOf('shop', 'bulk') : null),
+    road: { decide: async ({ copies }) => check(copies) },
+    adapter: createSendgridAdapter({ approvedTemplates: [] }),
+    upstream: { baseUrl, credential: 'SG.theirs' },
     log: {
       info: (event, fields) => events.push([event, fields]),
       warn: (event, fields) => events.push([event, fields]),
@@ -140,12 +153,13 @@ test('the answer of the provider is given back as it is, its refusals too', asyn
   assert.equal(await response.text(), answer);
 });
 
-test('the provider gets nothing for any verdict but pass, nor when the check fails or hangs', async (t) => {
+test('the provider gets nothing for any action but forward, nor when the check fails or hangs', async (t) => {
   const upstream = await startUpstream(t);
   const checks: readonly (readonly [status: number, check: () => Promise<Decision>])[] = [
     [400, async () => decide({ kind: 'refuse', reasons: ['visible-recipients'] })],
     [400, async () => decide({ kind: 'hold', reasons: ['placeholder'] })],
     [400, async () => decide({ kind: 'split', reasons: ['visible-recipients'] })],
+    [503, async () => decide({ kind: 'hold', reasons: ['placeholder'] }, { action: 'keep' })],
     [503, async () => decide({ kind: 'defer', reasons: ['guard-fault'] })],
     [503, async () => decide({ kind: 'refuse', reasons: [] })],
     [503, () => Promise.reject(new Error('secret-person@x.test'))],
@@ -170,6 +184,96 @@ test('the provider gets nothing for any verdict but pass, nor when the check fai
   const gate = await startGate(t, upstream.baseUrl);
   assert.equal((await send(gate)).status, 202);
   assert.equal(upstream.calls.length, 1, 'the record can show a call');
+});
+
+test('a call that is kept is answered with its id as the provider would, and goes nowhere yet', async (t) => {
+  const upstream = await startUpstream(t);
+  const seen: GuardedCall[] = [];
+  const road = {
+    decide: async (call: GuardedCall) => {
+      seen.push(call);
+      const verdict: Verdict = { kind: 'split', reasons: ['visible-recipients'] };
+      return decide(verdict, { action: 'keep', kept: 'k-1' });
+    },
+  };
+  const gate = await startGate(t, upstream.baseUrl, { road });
+  const headers = { 'content-encoding': 'gzip', 'x-other': 'a', 'user-agent': 'sendgrid/8' };
+  const response = await send(gate, { body: gzipSync(BODY), headers });
+  assert.equal(response.status, 202);
+  assert.equal(response.headers.get('x-message-id'), 'k-1');
+  assert.equal(await response.text(), '');
+  assert.equal(upstream.calls.length, 0);
+  const bytes = seen[0]?.keep() ?? Buffer.alloc(0);
+  const kept = decodeKept(createSendgridAdapter({ approvedTemplates: [] }), bytes);
+  assert.equal(kept.body.toString(), BODY, 'decompressed');
+  assert.equal(kept.path, '/v3/mail/send');
+  assert.deepEqual(Object.keys(kept.headers).sort(), ['accept', 'content-type', 'user-agent']);
+  assert.doesNotMatch(bytes.toString('latin1'), /SG\.ours/);
+});
+
+test('in warn mode the call goes on and the caller is told what would have stopped it', async (t) => {
+  const upstream = await startUpstream(t);
+  const verdict: Verdict = { kind: 'refuse', reasons: ['visible-recipients', 'placeholder'] };
+  for (const [mode, warning] of [
+    ['warn', 'visible-recipients,placeholder'],
+    ['shadow', null],
+  ] as const) {
+    const check = async () => decide(verdict, { action: 'forward', mode });
+    const response = await send(await startGate(t, upstream.baseUrl, { check }));
+    assert.equal(response.status, 202);
+    assert.equal(response.headers.get('x-undisclosed-warning'), warning);
+  }
+  assert.equal(upstream.calls.length, 2);
+});
+
+test('a call that cannot be read stops in enforce mode alone; on trial it goes on and is recorded', async (t) => {
+  const upstream = await startUpstream(t);
+  const unknown = BODY.replace('{', '{"Unknown":1,');
+  const judged: number[] = [];
+  for (const [mode, status, warning] of [
+    ['enforce', 400, null],
+    ['shadow', 202, null],
+    ['warn', 202, 'unreadable'],
+  ] as const) {
+    const gate = await startGate(t, upstream.baseUrl, {
+      callers: () => identityOf('shop', 'bulk', { mode }),
+      check: async (copies) => {
+        judged.push(copies.length);
+        return decide(PASS, { mode });
+      },
+    });
+    const response = await send(gate, { body: unknown });
+    assert.equal(response.status, status, mode);
+    assert.equal(response.headers.get('x-undisclosed-warning'), warning);
+  }
+  assert.deepEqual(judged, [1, 1]);
+  assert.deepEqual(
+    upstream.calls.map(({ body }) => body.toString()),
+    [unknown, unknown],
+  );
+});
+
+test('an adapter that signs bodies is given the body as it came before anything is judged', async (t) => {
+  const upstream = await startUpstream(t);
+  const seen: Buffer[] = [];
+  const adapter: ProviderAdapter = {
+    ...createSendgridAdapter({ approvedTemplates: [] }),
+    signsBody: true,
+    authenticate: async ({ body, headers }, callers) => {
+      seen.push(body);
+      return headers['x-signed'] === undefined ? null : callers('SG.ours');
+    },
+    sign: ({ body }) => ({ 'x-length': String(body.length) }),
+  };
+  const gate = await startGate(t, upstream.baseUrl, { adapter });
+  const zipped = gzipSync(BODY);
+  const headers = { 'content-encoding': 'gzip' };
+  assert.equal((await send(gate, { body: zipped, headers })).status, 401);
+  const signed = { ...headers, 'x-signed': '1' };
+  assert.equal((await send(gate, { body: zipped, headers: signed })).status, 202);
+  assert.deepEqual(seen, [zipped, zipped]);
+  assert.equal(upstream.calls.length, 1);
+  assert.equal(upstream.calls[0]?.headers['x-length'], String(zipped.length));
 });
 
 test('only calls with a key of ours are read, and only POST /v3/mail/send', async (t) => {

@@ -2,21 +2,40 @@
  * The gate for programs that call a mail provider's HTTP API: they are given our address and a key
  * of ours, and the gate alone holds the provider's key.
  *
- * Invariant: a call goes on only after the verdict `pass`, byte for byte as it came; every other
- * verdict, every fault and everything unknown is answered here and the provider gets nothing.
+ * Invariant: a call goes on only after the decision `forward`, byte for byte as it came; every other
+ * decision, every fault and everything unknown is answered here and the provider gets nothing.
  */
 
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { Fault } from '../base/errors.ts';
-import type { CheckCopies, Identity } from '../guard/check.ts';
+import type { Decision, Road } from '../guard/check.ts';
+import type { Identity } from '../guard/identity.ts';
+import type { Submission } from '../guard/judge.ts';
 import type { Gate } from './gate.ts';
-import type { GateProblem, ProviderAdapter, ProviderAnswer } from './provider-api/adapter.ts';
-import { createSendgridAdapter } from './provider-api/sendgrid.ts';
-import { callUpstream, openAgents, type UpstreamAgents } from './provider-api/upstream.ts';
+import type {
+  ApiCall,
+  Callers,
+  Endpoint,
+  ProviderAdapter,
+  ProviderAnswer,
+  RequestHeaders,
+} from './provider-api/adapter.ts';
+import { encodeKept } from './provider-api/carrier.ts';
+import {
+  decompress,
+  findBodyProblem,
+  type HeldBytes,
+  readBody,
+} from './provider-api/request-body.ts';
+import {
+  callUpstream,
+  openAgents,
+  readBaseUrl,
+  type UpstreamAgents,
+  urlOf,
+} from './provider-api/upstream.ts';
 
 /** Where events go; fields never hold addresses, bodies or keys. */
 export interface ProviderApiLog {
@@ -32,20 +51,17 @@ export interface ProviderApiOptions {
     /** PEM; without it the gate speaks plain HTTP. */
     readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer };
   };
-  /** Whose key this is; the keys are ours, never the provider's. */
-  readonly keys: (bearer: string) => Identity | null | Promise<Identity | null>;
-  readonly check: CheckCopies;
-  readonly upstream: { readonly baseUrl: string; readonly apiKey: string };
+  readonly callers: Callers;
+  /** The road of the gate that has the adapter's name. */
+  readonly road: Road;
+  readonly adapter: ProviderAdapter;
+  readonly upstream: { readonly baseUrl: string; readonly credential: string };
   readonly log: ProviderApiLog;
-  /** Which provider; SendGrid with no approved template where it is left out. */
-  readonly adapter?: ProviderAdapter;
-  /** SendGrid templates whose content has been looked at, by id; none where it is left out. */
-  readonly approvedTemplates?: readonly string[] | 'any';
   readonly limits?: Partial<ProviderApiLimits>;
 }
 
 export interface ProviderApiLimits {
-  /** One body, compressed or not. */
+  /** One body, compressed or not; an endpoint's own limit holds where it is lower. */
   readonly bodyBytesMax: number;
   /** All bodies in memory together. */
   readonly heldBytesMax: number;
@@ -57,7 +73,7 @@ export interface ProviderApiLimits {
 }
 
 const LIMITS: ProviderApiLimits = {
-  bodyBytesMax: 30 * 1024 * 1024,
+  bodyBytesMax: 64 * 1024 * 1024,
   heldBytesMax: 256 * 1024 * 1024,
   checkTimeoutMs: 30_000,
   upstreamTimeoutMs: 60_000,
@@ -68,11 +84,10 @@ const LIMITS: ProviderApiLimits = {
 const FORWARDED_HEADERS = ['accept', 'content-encoding', 'content-type', 'user-agent'] as const;
 
 interface Context extends ProviderApiOptions {
-  readonly adapter: ProviderAdapter;
   readonly upstreamUrl: URL;
   readonly agents: UpstreamAgents;
   readonly limits: ProviderApiLimits;
-  heldBytes: number;
+  readonly held: HeldBytes;
   closing: boolean;
 }
 
@@ -82,15 +97,13 @@ interface Context extends ProviderApiOptions {
  *   where it cannot listen
  */
 export async function startProviderApi(options: ProviderApiOptions): Promise<Gate> {
+  const limits = { ...LIMITS, ...options.limits };
   const context: Context = {
     ...options,
-    adapter:
-      options.adapter ??
-      createSendgridAdapter({ approvedTemplates: options.approvedTemplates ?? [] }),
     upstreamUrl: readBaseUrl(options.upstream.baseUrl),
     agents: openAgents(),
-    limits: { ...LIMITS, ...options.limits },
-    heldBytes: 0,
+    limits,
+    held: { count: 0, max: limits.heldBytesMax },
     closing: false,
   };
   const { host, port, tls } = options.listen;
@@ -111,17 +124,6 @@ export async function startProviderApi(options: ProviderApiOptions): Promise<Gat
   };
 }
 
-function readBaseUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new Fault('provider-api.upstream', 'the base URL of the provider is not an HTTP URL', {
-      where: 'upstream.baseUrl',
-      remedy: 'write it as https://api.sendgrid.com',
-    });
-  }
-  return url;
-}
-
 async function closeServer(server: http.Server | https.Server, context: Context): Promise<void> {
   context.closing = true;
   const timer = setTimeout(() => server.closeAllConnections(), context.limits.closeTimeoutMs);
@@ -140,7 +142,7 @@ async function serve(
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
-  let outcome: ProviderAnswer | Forwarded | null;
+  let outcome: Outcome;
   try {
     outcome = await handle(context, request, response);
   } catch (error) {
@@ -165,146 +167,169 @@ interface Forwarded {
   readonly body: Buffer;
 }
 
+type Outcome = ProviderAnswer | Forwarded | null;
+
 /** From the request line to the answer; null where the caller has gone before anything was sent. */
 async function handle(
   context: Context,
   request: http.IncomingMessage,
   response: http.ServerResponse,
-): Promise<ProviderAnswer | Forwarded | null> {
-  const { adapter } = context;
-  const routeProblem = findRouteProblem(adapter, request);
-  if (routeProblem !== null) return adapter.problem(routeProblem);
-  const key = adapter.bearer(request.headers);
-  const identity = key === null ? null : await context.keys(key);
-  if (identity === null) return adapter.problem('unauthorised');
-  const headerProblem = findHeaderProblem(context, request);
-  if (headerProblem !== null) return adapter.problem(headerProblem);
+): Promise<Outcome> {
+  const { adapter, held } = context;
+  const { method = '', url: path = '', headers } = request;
+  const endpoint = adapter.match(method, path);
+  if (endpoint === null) return adapter.problem('not-found');
+  if (endpoint === 'method-not-allowed') return adapter.problem(endpoint);
+  const start = { context, request, response, endpoint };
+  // Nobody's body is read who could be turned away before.
+  const early = adapter.signsBody ? null : await identify(start, NO_BODY);
+  if (!adapter.signsBody && early === null) return adapter.problem('unauthorised');
+  const bytesMax = bodyBytesMax(context, endpoint);
+  const problem = adapter.headerProblem?.(headers) ?? findBodyProblem(headers, endpoint, bytesMax);
+  if (problem !== null) return adapter.problem(problem);
 
-  const held = await readBody(context, request);
-  if (held.kind === 'gone') return null;
-  if (held.kind === 'problem') return adapter.problem(held.problem);
+  const reading = await readBody(request, bytesMax, held);
+  if (reading.kind === 'gone') return null;
+  if (reading.kind === 'problem') return adapter.problem(reading.problem);
+  const { body } = reading;
   try {
-    return await decideAndForward(context, { request, response, identity, body: held.body });
+    const identity = early ?? (await identify(start, body));
+    if (identity === null) return adapter.problem('unauthorised');
+    return await decideAndAct({ ...start, identity, body });
   } finally {
-    context.heldBytes -= held.body.length;
+    held.count -= body.length;
   }
 }
 
-function findRouteProblem(
-  adapter: ProviderAdapter,
-  { method, url }: http.IncomingMessage,
-): GateProblem | null {
-  const routes = adapter.routes.filter(({ path }) => path === url);
-  if (routes.length === 0) return 'not-found';
-  return routes.some((route) => route.method === method) ? null : 'method-not-allowed';
-}
+const NO_BODY: Buffer = Buffer.alloc(0);
 
-function findHeaderProblem(
-  { limits }: Context,
-  { headers }: http.IncomingMessage,
-): GateProblem | null {
-  if (headers['on-behalf-of'] !== undefined) return 'subuser';
-  const type = headers['content-type'] ?? '';
-  if (!/^application\/json *(?:; *charset=(?:utf-8|"utf-8") *)?$/i.test(type)) {
-    return 'unsupported-body';
-  }
-  if (!/^(?:identity|gzip)?$/i.test(headers['content-encoding'] ?? '')) return 'unsupported-body';
-  return Number(headers['content-length'] ?? 0) > limits.bodyBytesMax ? 'too-large' : null;
-}
-
-type BodyReading =
-  | { readonly kind: 'body'; readonly body: Buffer }
-  | { readonly kind: 'problem'; readonly problem: GateProblem }
-  | { readonly kind: 'gone' };
-
-/** The body as it came. Its bytes count as held until the caller of this gives them back. */
-async function readBody(context: Context, request: http.IncomingMessage): Promise<BodyReading> {
-  const { bodyBytesMax, heldBytesMax } = context.limits;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  let kept = false;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      size += chunk.length;
-      context.heldBytes += chunk.length;
-      if (size > bodyBytesMax) return { kind: 'problem', problem: 'too-large' };
-      if (context.heldBytes > heldBytesMax) return { kind: 'problem', problem: 'busy' };
-      chunks.push(chunk);
-    }
-    kept = true;
-    return { kind: 'body', body: Buffer.concat(chunks) };
-  } catch {
-    return { kind: 'gone' };
-  } finally {
-    if (!kept) context.heldBytes -= size;
-  }
-}
-
-interface Call {
+interface Start {
+  readonly context: Context;
   readonly request: http.IncomingMessage;
   readonly response: http.ServerResponse;
+  readonly endpoint: Endpoint;
+}
+
+function identify({ context, request }: Start, body: Buffer): Promise<Identity | null> {
+  const { method = '', url: path = '', headers } = request;
+  return context.adapter.authenticate({ method, path, headers, body }, context.callers);
+}
+
+function bodyBytesMax({ limits }: Context, { bodyBytesMax: own }: Endpoint): number {
+  return Math.min(limits.bodyBytesMax, own ?? limits.bodyBytesMax);
+}
+
+interface Request extends Start {
   readonly identity: Identity;
   readonly body: Buffer;
 }
 
-async function decideAndForward(
-  context: Context,
-  call: Call,
-): Promise<ProviderAnswer | Forwarded | null> {
-  const { adapter, limits } = context;
-  const plain = await decompress(call, limits.bodyBytesMax);
+async function decideAndAct(request: Request): Promise<Outcome> {
+  const { context, endpoint, identity } = request;
+  const { adapter, limits, log } = context;
+  const { headers } = request.request;
+  const plain = await decompress(headers, request.body, bodyBytesMax(context, endpoint));
   if (plain === null) return adapter.problem('unsupported-body');
-  const reading = adapter.read(plain);
+  const call = callOf(request, plain);
+  const reading = adapter.read(call);
   if (reading.kind === 'invalid') {
-    context.log.info('provider-api.invalid', {
-      identity: call.identity.name,
-      errors: reading.errors.length,
-    });
-    return adapter.invalid(reading.errors);
+    const errors = reading.errors.length;
+    log.info('provider-api.invalid', { identity: identity.name, endpoint: endpoint.id, errors });
+    // In the other modes a trial must break no program: the verdict on the bytes is recorded.
+    if (identity.mode === 'enforce') return adapter.invalid(reading.errors, endpoint);
   }
+  const unread = reading.kind === 'invalid';
+  const copies = unread ? [{ envelope: NOBODY, bytes: plain }] : reading.copies;
+  // A decision that comes later may still keep the call: a retry of the same call gets its id.
   const decision = await inTime(
-    context.check(reading.copies, call.identity),
+    context.road.decide({ copies, keep: () => encodeKept(call) }, identity),
     limits.checkTimeoutMs,
   );
-  context.log.info('provider-api.verdict', {
-    identity: call.identity.name,
+  log.info('provider-api.verdict', {
+    identity: identity.name,
+    endpoint: endpoint.id,
     verdict: decision.verdict.kind,
+    action: decision.action,
     entry: decision.entry,
-    copies: reading.copies.length,
+    copies: copies.length,
     disclosures: decision.disclosures,
   });
-  if (decision.verdict.kind !== 'pass') return adapter.refusal(decision, reading.copies);
-  // A caller that has gone will send again: nothing may have been sent then.
-  if (call.response.destroyed) return null;
-  return await forward(context, call);
+  return act(request, { call, copies, unread, decision });
 }
 
-/** The body as the provider will read it; null where it is no gzip or grows too large. */
-async function decompress({ request, body }: Call, bytesMax: number): Promise<Buffer | null> {
-  if (!/^gzip$/i.test(request.headers['content-encoding'] ?? '')) return body;
-  try {
-    return await promisify(gunzip)(body, { maxOutputLength: bytesMax });
-  } catch {
-    return null;
-  }
+const NOBODY: Submission['envelope'] = { from: '', recipients: [], smtpUtf8: false };
+
+function callOf({ context, request, endpoint }: Request, body: Buffer): ApiCall {
+  const { method = '', url: path = '' } = request;
+  const { 'content-encoding': _, ...headers } = forwardedHeaders(context, request.headers);
+  return { endpoint, method, path, headers, body };
 }
 
-async function forward(context: Context, call: Call): Promise<ProviderAnswer | Forwarded> {
-  const { adapter, upstreamUrl, upstream } = context;
-  const url = new URL(upstreamUrl);
-  url.pathname = url.pathname.replace(/\/+$/, '') + (call.request.url ?? '');
+function forwardedHeaders({ adapter }: Context, given: RequestHeaders): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const name of FORWARDED_HEADERS) {
-    const value = call.request.headers[name];
-    if (value !== undefined) headers[name] = value;
+  for (const name of [...FORWARDED_HEADERS, ...(adapter.forwardedHeaders ?? [])]) {
+    const value = given[name];
+    if (typeof value === 'string') headers[name] = value;
   }
+  return headers;
+}
+
+interface Decided {
+  readonly call: ApiCall;
+  readonly copies: readonly Submission[];
+  /** Whether the call could not be read as messages. */
+  readonly unread: boolean;
+  readonly decision: Decision;
+}
+
+async function act(request: Request, decided: Decided): Promise<Outcome> {
+  const { call, copies, decision } = decided;
+  const { adapter } = request.context;
+  switch (decision.action) {
+    case 'forward':
+      // A caller that has gone will send again: nothing may have been sent then.
+      return request.response.destroyed ? null : warned(await forward(request, call), decided);
+    case 'keep':
+      return decision.kept === null
+        ? adapter.problem('fault')
+        : adapter.accepted(decision.kept, call);
+    case 'refuse':
+    case 'defer':
+      return adapter.refusal(decision, copies, call.endpoint);
+    default:
+      return adapter.problem('fault');
+  }
+}
+
+/** In warn mode the caller is told what enforce would have stopped. */
+function warned(
+  answer: ProviderAnswer | Forwarded,
+  { unread, decision: { mode, verdict } }: Decided,
+): ProviderAnswer | Forwarded {
+  const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
+  const said = new Set(unread ? ['unreadable', ...reasons] : reasons);
+  if (mode !== 'warn' || said.size === 0) return answer;
+  return {
+    ...answer,
+    headers: { ...answer.headers, 'x-undisclosed-warning': [...said].join(',') },
+  };
+}
+
+async function forward(request: Request, call: ApiCall): Promise<ProviderAnswer | Forwarded> {
+  const { context, body } = request;
+  const { adapter, upstreamUrl, upstream, limits } = context;
+  const { method, path } = call;
+  const url = urlOf(upstreamUrl, path);
+  const headers = forwardedHeaders(context, request.request.headers);
+  const target = { url, credential: upstream.credential, now: new Date() };
+  const signature = adapter.sign({ method, path, headers, body, readers: 0 }, target);
   const result = await callUpstream(
     {
       url,
-      method: call.request.method ?? 'POST',
-      headers: { ...headers, ...adapter.authorisation(upstream.apiKey) },
-      body: call.body,
-      timeoutMs: context.limits.upstreamTimeoutMs,
+      method,
+      headers: { ...headers, ...signature },
+      body,
+      timeoutMs: limits.upstreamTimeoutMs,
     },
     context.agents,
   );

@@ -1,16 +1,17 @@
 /**
  * The SMTP door: takes mail from a company's programs, has it checked, and relays what passes to the next hop.
- * Invariants: 250 is said only after the next hop's 250 for every recipient; any other verdict, and any fault, is one answer to
- * the whole transaction at the end of data, and nobody gets the message.
+ * Invariants: 250 is said only after the next hop's 250 for every recipient; what is split or held is
+ * 250 only after it is stored; any other verdict, and any fault, is one answer to the whole transaction at the end of data, and
+ * nobody gets the message.
  *
- * The road is before-queue: nothing is stored here. All recipients go to the next hop first; where it refuses one of
+ * The road of what passes is before-queue: nothing is stored. All recipients go to the next hop first; where it refuses one of
  * them, the transaction there is given up before its content, and the client is told how many were refused. So a client never has to guess
  * which recipients of a message got it.
  */
 
 import { Fault } from '../base/errors.ts';
-import { newId } from '../base/id.ts';
-import type { Check, Decision, Identity } from '../guard/check.ts';
+import type { Decision, Road } from '../guard/check.ts';
+import type { Identity } from '../guard/identity.ts';
 import { REASONS } from '../policy/reasons.ts';
 import { SmtpClient, type SmtpClientOptions } from '../smtp/client.ts';
 import type { NextHop } from '../smtp/connection.ts';
@@ -19,8 +20,10 @@ import { makeReply, type Reply } from '../smtp/reply.ts';
 import { type ServerLimits, startSmtpServer } from '../smtp/server.ts';
 import type { SmtpSubmission, SubmissionOutcome } from '../smtp/submission.ts';
 import type { RecipientResult } from '../smtp/transaction.ts';
-import { type CertificateFiles, readCertificate } from './certificate-files.ts';
+import { type CertificateFiles, readCertificate, watchCertificate } from './certificate-files.ts';
 import type { Gate } from './gate.ts';
+import { receivedField } from './received-field.ts';
+import { encodeKept } from './smtp-carrier.ts';
 
 /** Told of faults: a stable code and a sentence, never an address. */
 export interface RelayLog {
@@ -44,11 +47,13 @@ export interface SmtpRelayOptions {
   ) => Identity | null | Promise<Identity | null>;
   /** Who a client that does not authenticate is. Allowed on a loopback address only. */
   readonly anonymousIdentity?: Identity;
-  readonly check: Check;
+  readonly road: Road;
   readonly nextHop: Omit<NextHop, 'name'> & Pick<SmtpClientOptions, 'connectionsMax' | 'idleMs'>;
   readonly limits?: Partial<ServerLimits>;
   /** Whether a Received field of ours is put before what passes. Default true; without it a loop ends nowhere. */
   readonly trace?: boolean;
+  /** How often the certificate's files are looked at, so that a renewed one is used without a restart; default 10 s. */
+  readonly certificateMs?: number;
   readonly log: RelayLog;
 }
 
@@ -93,12 +98,21 @@ export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
     onFault: (fault) => report(options.log, 'relay.fault', fault),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
+  const unwatch =
+    listen.tls === null
+      ? () => {}
+      : watchCertificate(listen.tls, {
+          everyMs: options.certificateMs ?? 10_000,
+          onChange: (pem) => server.useCertificate(pem),
+          onFault: (fault) => report(options.log, 'relay.certificate', fault),
+        });
   const scheme = implicit ? 'smtps' : 'smtp';
   const host = server.host.includes(':') ? `[${server.host}]` : server.host;
   return {
     name: 'smtp-relay',
     address: `${scheme}://${host}:${server.port}`,
     async close() {
+      unwatch();
       await server.close();
       await client.close();
     },
@@ -129,65 +143,81 @@ async function relay(
   const identity = submission.identity ?? options.anonymousIdentity;
   if (identity === undefined) return { kind: 'refused', reply: NO_IDENTITY };
   if (receivedCount(submission.bytes) > RECEIVED_MAX) return { kind: 'refused', reply: LOOP };
+  const { envelope, bytes, dsn } = submission;
   let decision: Decision;
   try {
-    const { envelope, bytes } = submission;
-    decision = await options.check({ envelope, bytes }, identity);
+    decision = await options.road.decide(
+      { copies: [{ envelope, bytes }], keep: () => encodeKept(envelope, dsn, bytes) },
+      identity,
+    );
   } catch (error) {
     report(options.log, 'relay.check', error);
     return { kind: 'deferred', reply: GUARD_FAULT };
   }
-  if (decision.verdict.kind !== 'pass') return stopped(decision);
+  if (decision.action === 'keep') return kept(decision);
+  const goesOn = decision.action === 'forward';
+  if (!goesOn || (decision.mode === 'enforce' && decision.verdict.kind !== 'pass'))
+    return stopped(decision);
   const content =
     options.trace === false
-      ? submission.bytes
-      : Buffer.concat([receivedField(name, submission.secure), submission.bytes]);
-  const results = await client.send({
-    envelope: submission.envelope,
-    content,
-    dsn: submission.dsn,
-    allOrNothing: true,
-  });
-  return outcomeOf(results);
+      ? bytes
+      : Buffer.concat([receivedField(name, submission.secure), bytes]);
+  const outcome = outcomeOf(await client.send({ envelope, content, dsn, allOrNothing: true }));
+  return decision.mode === 'warn' ? warned(outcome, decision) : outcome;
 }
 
+/** Taken: the call is stored, and the carrier brings it on. */
+function kept({ verdict, kept: id, entry }: Decision): SubmissionOutcome {
+  // A road that keeps says where; without that nobody knows whether it is stored.
+  if (id === null) return { kind: 'deferred', reply: GUARD_FAULT };
+  const what =
+    verdict.kind === 'split'
+      ? 'Taken: each recipient is sent a copy of their own.'
+      : 'Taken, and held until people have looked at it.';
+  const reply = makeReply(250, '2.0.0', `${what} Queued as ${id}. Record ${entry}.`);
+  return { kind: 'accepted', reply };
+}
+
+/** What would have happened, beside the next hop's own words: only the client's own log will show it. */
+function warned(outcome: SubmissionOutcome, { verdict, entry }: Decision): SubmissionOutcome {
+  if (outcome.kind !== 'accepted' || verdict.kind === 'pass') return outcome;
+  const { reply } = outcome;
+  const status = reply.enhanced === '' ? '' : `${reply.enhanced} `;
+  const reasons = verdict.reasons.join(',');
+  const warning = `${status}Warning ${reasons}: this would have been ${PAST[verdict.kind]}. Record ${entry}.`;
+  return { kind: outcome.kind, reply: { ...reply, lines: [...reply.lines, warning] } };
+}
+
+const PAST = { split: 'split', hold: 'held', refuse: 'refused', defer: 'deferred' } as const;
+
 /** The one answer to a message that does not pass. */
-function stopped(decision: Decision): SubmissionOutcome {
-  const { verdict } = decision;
-  const [id] = verdict.kind === 'pass' ? [] : verdict.reasons;
-  const reason = id === undefined ? undefined : REASONS[id];
-  if (verdict.kind === 'defer' || reason === undefined || reason.smtpCode === 451) {
-    const temporary = reason?.smtpCode === 451 ? reason : null;
-    if (temporary === null) return { kind: 'deferred', reply: GUARD_FAULT };
+function stopped({ verdict, action, disclosures, entry }: Decision): SubmissionOutcome {
+  const reasons = (verdict.kind === 'pass' ? [] : verdict.reasons).map((id) => REASONS[id]);
+  const temporary = reasons.find(({ smtpCode }) => smtpCode === 451);
+  const permanent = reasons.find(({ smtpCode }) => smtpCode !== 451);
+  if (action !== 'refuse' || permanent === undefined) {
+    if (temporary === undefined) return { kind: 'deferred', reply: GUARD_FAULT };
     const reply = makeReply(451, temporary.enhancedStatus, temporary.sentence);
     return { kind: 'deferred', reply };
   }
-  const texts = [reason.sentence, ...consequence(decision), reason.remedy];
-  texts.push(`Nobody got this message. Record ${decision.entry}.`);
+  const { smtpCode, enhancedStatus, sentence, remedy } = permanent;
+  const texts = [sentence, ...wouldHaveMade(disclosures), remedy];
+  texts.push(`Nobody got this message. Record ${entry}.`);
   return {
     kind: 'refused',
     reply: {
-      code: reason.smtpCode,
-      enhanced: reason.enhancedStatus,
-      lines: texts.map((text) => `${reason.enhancedStatus} ${text}`),
+      code: smtpCode,
+      enhanced: enhancedStatus,
+      lines: texts.map((text) => `${enhancedStatus} ${text}`),
       text: texts.join(' '),
     },
   };
 }
 
-function consequence({ verdict, disclosures }: Decision): readonly string[] {
-  const lines: string[] = [];
-  if (disclosures > 0) {
-    const count = disclosures.toLocaleString('en-US');
-    lines.push(`It would have made ${count} ${disclosures === 1 ? 'disclosure' : 'disclosures'}.`);
-  }
-  if (verdict.kind === 'hold')
-    lines.push('It needs a person to look at it, and this gate keeps no messages yet.');
-  if (verdict.kind === 'split')
-    lines.push(
-      'It would have to be sent to each recipient alone, which this gate does not do yet.',
-    );
-  return lines;
+function wouldHaveMade(disclosures: number): readonly string[] {
+  if (disclosures === 0) return [];
+  const count = disclosures.toLocaleString('en-US');
+  return [`It would have made ${count} ${disclosures === 1 ? 'disclosure' : 'disclosures'}.`];
 }
 
 /** The next hop's answer for all recipients as the one answer to the client. */
@@ -222,14 +252,6 @@ function isFailure(result: RecipientResult): result is Failure {
 /** 421 would say that we close our connection; it is the next hop that closed its own. */
 function withoutClosing(reply: Reply): Reply {
   return reply.code === 421 ? { ...reply, code: 451 } : reply;
-}
-
-/** RFC 5321 section 4.4, without the client's address and without `for`: readers see this field. */
-function receivedField(name: string, secure: boolean): Buffer {
-  const date = new Date().toUTCString().replace('GMT', '+0000');
-  return Buffer.from(
-    `Received: by ${name} with ESMTP${secure ? 'S' : ''} id ${newId('m')};\r\n ${date}\r\n`,
-  );
 }
 
 function receivedCount(bytes: Buffer): number {

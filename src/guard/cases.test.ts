@@ -5,6 +5,7 @@
  *     > from: bounce@shop.example        MAIL FROM
  *     > to: a@x.test, b@y.test           RCPT TO
  *     > customers: c@z.test              the customer index; > roles: and > domains: likewise
+ *     > record: ann@x.test = Ann Smith   what is known of a person
  *     > policy: person                   bulk unless told
  *     > escapes                          \r, \n, \0 and \xNN in the message are undone
  *     > finds: ID SEVERITY COUNT FIELD   one line for each finding, in order; none: nothing is found
@@ -18,7 +19,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { DETECTORS } from '../detect/all.ts';
-import type { DetectContext } from '../detect/detector.ts';
+import type { DetectContext, RecordOf } from '../detect/detector.ts';
 import { canonicalAddress } from '../mail/address.ts';
 import { parseMessage } from '../mail/message.ts';
 import { type PolicyName, policyFrom } from '../policy/policy.ts';
@@ -79,6 +80,13 @@ function run(one: Case, detectorName: string): void {
     companyDomains: list(one, 'domains'),
     canSplit: one.given.has('split'),
   });
+  const records = new Map(
+    (one.given.get('record') ?? []).map((line) => {
+      const [address = '', name = ''] = line.split(' = ');
+      return [address, { names: [name] }] as const;
+    }),
+  );
+  const recordOf: RecordOf = (canonical) => records.get(canonical) ?? null;
   const finds = one.given.get('finds');
   if (finds !== undefined) {
     const readers = new Set(recipients.map((text) => canonicalAddress(text) ?? text));
@@ -87,6 +95,7 @@ function run(one: Case, detectorName: string): void {
       reader: readers.size === 1 ? ([...readers][0] ?? null) : null,
       isRecipient: (canonical) => readers.has(canonical),
       isCustomer,
+      recordOf,
       allowed: (canonical) => (policy.roleAddresses.includes(canonical) ? 'role' : null),
     };
     const detector = DETECTORS.find(({ name }) => name === detectorName);
@@ -102,7 +111,7 @@ function run(one: Case, detectorName: string): void {
   }
   const expected = one.given.get('verdict')?.[0];
   if (expected === undefined) return;
-  const { verdict } = judge({ envelope, bytes }, { policy, isCustomer });
+  const { verdict } = judge({ envelope, bytes }, { policy, isCustomer, recordOf });
   const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
   assert.equal([verdict.kind, ...reasons].join(' '), expected);
 }

@@ -1,46 +1,97 @@
 /**
- * The one road with the ledger: judge, record, then answer.
- * Invariant: a gate answers after the commit that holds its verdict; what cannot be recorded is deferred, never passed.
+ * The one road with the ledger: judge, look at what stands around the call, record, keep what is split or held, then answer.
+ * Invariant: a gate answers after the commit that holds its verdict and, where the call is kept, the sealed call itself; what
+ * cannot be judged, recorded or kept is deferred, never passed.
  */
 
+import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { appendBatch } from '../ledger/ledger.ts';
-import type { PolicyName } from '../policy/policy.ts';
-import type { Database } from '../store/database.ts';
+import { needsPrivateCopies, verdictOf } from '../policy/decide.ts';
+import type { ReasonId } from '../policy/reasons.ts';
+import type { Verdict } from '../policy/verdict.ts';
+import type { Database, Transaction } from '../store/database.ts';
 import { insertVerdicts, nextVerdictBatch, type VerdictRow } from '../store/verdicts.ts';
-import {
-  type Judgement,
-  type JudgeSettings,
-  judge,
-  judgeCopies,
-  type Submission,
-} from './judge.ts';
+import { withAttachments } from './attachments.ts';
+import type { Identity, Mode } from './identity.ts';
+import { type Judgement, type JudgeSettings, judgeCopies, type Submission } from './judge.ts';
 
-/** Who hands mail to a gate. */
-export interface Identity {
-  readonly name: string;
-  readonly policy: PolicyName;
-}
+/** What a gate does now. keep: the call is stored, to be delivered or to wait for people; the caller is told it was taken. */
+export type Action = 'forward' | 'keep' | 'refuse' | 'defer';
 
 export interface Decision extends Judgement {
   /** Id of the recorded verdict, for the caller's own log. */
   readonly entry: string;
+  readonly action: Action;
+  readonly mode: Mode;
+  /** The one id that answers the caller; null unless kept. */
+  readonly kept: string | null;
 }
 
-export type Check = (submission: Submission, identity: Identity) => Promise<Decision>;
-/** Judges all copies of one call together and records the verdict before it resolves. */
-export type CheckCopies = (copies: readonly Submission[], identity: Identity) => Promise<Decision>;
+/** A call at a gate: one message at a time by SMTP, one or many by an API. */
+export interface GuardedCall {
+  /** The messages as their readers would get them. */
+  readonly copies: readonly Submission[];
+  /** What the gate's carrier cuts and delivers later; asked for only where the call is kept. */
+  readonly keep: () => Buffer;
+}
+
+export interface Road {
+  decide(call: GuardedCall, identity: Identity): Promise<Decision>;
+}
+
+/** What stands around a call, beside its bytes. */
+export interface Circumstances {
+  /** Reasons of freezes, the exposure budget, sizes and locks. Rejects where they cannot be known: the call is deferred. */
+  assess(
+    call: GuardedCall,
+    identity: Identity,
+    judgement: Judgement,
+  ): Promise<{ readonly reasons: readonly ReasonId[]; readonly campaign: number | null }>;
+}
+
+export interface KeepRequest {
+  readonly gate: string;
+  readonly identity: string;
+  readonly kind: 'split' | 'hold';
+  readonly cut: 'private' | 'whole';
+  /** Id of the verdict. */
+  readonly verdict: string;
+  readonly reasons: readonly ReasonId[];
+  readonly campaign: number | null;
+  readonly readers: number;
+  readonly disclosures: number;
+  readonly bytes: Buffer;
+}
+
+/** Sealed and cut, not yet stored. */
+export interface Sealed {
+  readonly request: KeepRequest;
+  readonly store: (tx: Transaction) => Promise<string>;
+}
+
+/** Where kept calls go. */
+export interface Keeper {
+  /** Seals a call and cuts it. @throws Fault `guard.cannot-cut` where its gate can make no deliveries of it. */
+  seal(request: KeepRequest): Sealed;
+  /** Something was committed that may be delivered now. */
+  wake(): void;
+}
 
 export interface GuardOptions {
   readonly db: Database;
   readonly settings: (identity: Identity) => JudgeSettings;
-  /** Whether the gates stand still: a halt of everything is in force. */
+  /** Whether this identity's mail stands still: a halt. */
   readonly halted: (identity: Identity) => boolean;
+  readonly circumstances: Circumstances;
+  readonly keeper: Keeper;
+  /** Told of faults by their code and sentence. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 export interface Guard {
   /** The road for one gate. */
-  road(gate: string): { readonly check: Check; readonly checkCopies: CheckCopies };
+  road(gate: string): Road;
   close(): Promise<void>;
 }
 
@@ -50,16 +101,22 @@ const BATCH_ROWS_MAX = 1000;
 
 interface Waiting {
   readonly row: VerdictRow;
-  resolve(recorded: boolean): void;
+  readonly sealed: Sealed | null;
+  resolve(outcome: { readonly recorded: boolean; readonly kept: string | null }): void;
 }
 
-/** The text a proof carries for one verdict: `id,at,gate,identity,verdict,reasons,readers,disclosures`. */
+/**
+ * The text a proof carries for one verdict: `id,at,gate,identity,verdict,reasons,readers,disclosures,mode,action`; without the last
+ * two where it was recorded before there were any.
+ */
 export function verdictText(row: VerdictRow): string {
   const at = row.at.toISOString();
   const reasons = row.reasons.join(' ');
-  return `${row.id},${at},${row.gate},${row.identity},${row.verdict},${reasons},${row.readers},${row.disclosures}`;
+  const late = row.action === '' ? '' : `,${row.mode},${row.action}`;
+  return `${row.id},${at},${row.gate},${row.identity},${row.verdict},${reasons},${row.readers},${row.disclosures}${late}`;
 }
 
+/** Verdicts go to the database in batches; a kept call is stored in the transaction of its verdict. */
 class VerdictBook {
   readonly #db: Database;
   #waiting: Waiting[] = [];
@@ -70,10 +127,13 @@ class VerdictBook {
     this.#db = db;
   }
 
-  /** Resolves to whether the verdict is committed. */
-  enter(row: VerdictRow): Promise<boolean> {
+  /** Resolves to whether the verdict is committed, and to the id of the kept call. */
+  enter(
+    row: VerdictRow,
+    sealed: Sealed | null,
+  ): Promise<{ readonly recorded: boolean; readonly kept: string | null }> {
     return new Promise((resolve) => {
-      this.#waiting.push({ row, resolve });
+      this.#waiting.push({ row, sealed, resolve });
       this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
     });
   }
@@ -87,27 +147,32 @@ class VerdictBook {
 
   async #write(batch: readonly Waiting[]): Promise<void> {
     const rows = batch.map((waiting) => waiting.row);
-    let recorded = true;
+    let ids: readonly (string | null)[] | null;
     try {
-      await this.#db.transaction(async (tx) => {
+      ids = await this.#db.transaction(async (tx) => {
         const number = await nextVerdictBatch(tx);
         await insertVerdicts(tx, number, rows);
+        const kept: (string | null)[] = [];
+        for (const { sealed } of batch) kept.push(sealed === null ? null : await sealed.store(tx));
+        const at = new Date().toISOString();
         await appendBatch(
           tx,
           {
             kind: 'verdicts.recorded',
-            at: new Date().toISOString(),
+            at,
             by: 'system',
             subject: 'guard',
             data: { batch: number },
           },
           rows.map((row) => Buffer.from(verdictText(row), 'utf8')),
         );
+        return kept;
       });
     } catch {
-      recorded = false;
+      ids = null;
     }
-    for (const { resolve } of batch) resolve(recorded);
+    for (const [i, { resolve }] of batch.entries())
+      resolve({ recorded: ids !== null, kept: ids?.[i] ?? null });
   }
 
   async close(): Promise<void> {
@@ -119,39 +184,139 @@ class VerdictBook {
   }
 }
 
-function deferred(judgement: Judgement, reason: 'halted' | 'ledger-unavailable'): Judgement {
-  return { ...judgement, verdict: { kind: 'defer', reasons: [reason] } };
+function actionOf(verdict: Verdict, mode: Mode): Action {
+  if (verdict.kind === 'pass') return 'forward';
+  if (verdict.kind === 'defer') return 'defer';
+  if (mode !== 'enforce') return 'forward';
+  return verdict.kind === 'refuse' ? 'refuse' : 'keep';
 }
 
-export function createGuard(options: GuardOptions): Guard {
-  const book = new VerdictBook(options.db);
-  const decide = async (
-    gate: string,
+interface Assessed {
+  readonly judgement: Judgement;
+  readonly campaign: number | null;
+}
+
+class GateRoad implements Road {
+  readonly #gate: string;
+  readonly #options: GuardOptions;
+  readonly #book: VerdictBook;
+
+  constructor(gate: string, options: GuardOptions, book: VerdictBook) {
+    this.#gate = gate;
+    this.#options = options;
+    this.#book = book;
+  }
+
+  async decide(call: GuardedCall, identity: Identity): Promise<Decision> {
+    const assessed = await this.#assess(call, identity);
+    const { mode } = identity;
+    const action = actionOf(assessed.judgement.verdict, mode);
+    const entry = newId('v');
+    if (action !== 'keep') return this.#enter(assessed, identity, entry, action, null);
+    let sealed: Sealed;
+    try {
+      sealed = this.#options.keeper.seal(this.#keepRequest(call, identity, assessed, entry));
+    } catch (error) {
+      // What cannot be cut into deliveries is no smaller a fault than it was: the whole call is refused.
+      if (error instanceof Fault && error.code === 'guard.cannot-cut')
+        return this.#enter(refused(assessed), identity, entry, 'refuse', null);
+      this.#options.onFault?.(error);
+      return this.#enter(deferred(assessed, 'guard-fault'), identity, entry, 'defer', null);
+    }
+    return this.#enter(assessed, identity, entry, action, sealed);
+  }
+
+  async #assess(call: GuardedCall, identity: Identity): Promise<Assessed> {
+    const settings = this.#options.settings(identity);
+    const copies = withAttachments(call.copies);
+    const judgement = judgeCopies(copies instanceof Promise ? await copies : copies, settings);
+    const judged: Assessed = { judgement, campaign: null };
+    if (this.#options.halted(identity)) return deferred(judged, 'halted');
+    if (judgement.verdict.kind === 'defer') return judged;
+    try {
+      const around = await this.#options.circumstances.assess(call, identity, judgement);
+      if (around.reasons.length === 0) return { judgement, campaign: around.campaign };
+      const before = judgement.verdict.kind === 'pass' ? [] : judgement.verdict.reasons;
+      const reasons = [...new Set([...before, ...around.reasons])];
+      const verdict = verdictOf(reasons, judgement.readers, settings.policy);
+      return { judgement: { ...judgement, verdict }, campaign: around.campaign };
+    } catch (error) {
+      this.#options.onFault?.(error);
+      return deferred(judged, 'guard-fault');
+    }
+  }
+
+  #keepRequest(
+    call: GuardedCall,
     identity: Identity,
-    judged: () => Judgement,
-  ): Promise<Decision> => {
-    const judgement = options.halted(identity) ? deferred(judged(), 'halted') : judged();
+    { judgement, campaign }: Assessed,
+    entry: string,
+  ): KeepRequest {
     const { verdict, readers, disclosures } = judgement;
+    const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
+    return {
+      gate: this.#gate,
+      identity: identity.name,
+      kind: verdict.kind === 'split' ? 'split' : 'hold',
+      cut: needsPrivateCopies(reasons) ? 'private' : 'whole',
+      verdict: entry,
+      reasons,
+      campaign,
+      readers,
+      disclosures,
+      bytes: call.keep(),
+    };
+  }
+
+  async #enter(
+    { judgement, campaign }: Assessed,
+    identity: Identity,
+    entry: string,
+    action: Action,
+    sealed: Sealed | null,
+  ): Promise<Decision> {
+    const { verdict, readers, disclosures } = judgement;
+    const { mode } = identity;
     const row: VerdictRow = {
-      id: newId('v'),
+      id: entry,
       at: new Date(),
-      gate,
+      gate: this.#gate,
       identity: identity.name,
       verdict: verdict.kind,
       reasons: verdict.kind === 'pass' ? [] : verdict.reasons,
       readers,
       disclosures,
+      mode,
+      action,
+      campaign,
     };
-    const recorded = await book.enter(row);
-    return { ...(recorded ? judgement : deferred(judgement, 'ledger-unavailable')), entry: row.id };
-  };
+    const { recorded, kept } = await this.#book.enter(row, sealed);
+    if (!recorded) {
+      const { judgement: late } = deferred({ judgement, campaign }, 'ledger-unavailable');
+      return { ...late, entry, action: 'defer', mode, kept: null };
+    }
+    if (sealed !== null) this.#options.keeper.wake();
+    return { ...judgement, entry, action, mode, kept };
+  }
+}
+
+function deferred(
+  { judgement, campaign }: Assessed,
+  reason: 'halted' | 'ledger-unavailable' | 'guard-fault',
+): Assessed {
+  return { judgement: { ...judgement, verdict: { kind: 'defer', reasons: [reason] } }, campaign };
+}
+
+/** A split or hold that cannot be carried out, as the refusal it would be at a gate without either. */
+function refused({ judgement, campaign }: Assessed): Assessed {
+  const reasons = judgement.verdict.kind === 'pass' ? [] : judgement.verdict.reasons;
+  return { judgement: { ...judgement, verdict: { kind: 'refuse', reasons } }, campaign };
+}
+
+export function createGuard(options: GuardOptions): Guard {
+  const book = new VerdictBook(options.db);
   return {
-    road: (gate) => ({
-      check: (submission, identity) =>
-        decide(gate, identity, () => judge(submission, options.settings(identity))),
-      checkCopies: (copies, identity) =>
-        decide(gate, identity, () => judgeCopies(copies, options.settings(identity))),
-    }),
+    road: (gate) => new GateRoad(gate, options, book),
     close: () => book.close(),
   };
 }

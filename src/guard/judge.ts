@@ -5,13 +5,14 @@
  */
 
 import { detectAll } from '../detect/all.ts';
-import type { DetectContext } from '../detect/detector.ts';
+import { type CopyTraits, compareCopies, copyTraits } from '../detect/copies-compared.ts';
+import type { DetectContext, RecordOf } from '../detect/detector.ts';
 import type { Finding } from '../detect/finding.ts';
 import { type Mention, mentionsIn } from '../detect/mentions.ts';
 import { canonicalAddress } from '../mail/address.ts';
 import type { Envelope } from '../mail/envelope.ts';
-import { type Defect, parseMessage } from '../mail/message.ts';
-import { assess } from '../policy/decide.ts';
+import { type Defect, type ParsedMessage, parseMessage } from '../mail/message.ts';
+import { assess, verdictOf } from '../policy/decide.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { ReasonId } from '../policy/reasons.ts';
 import type { Verdict, VerdictKind } from '../policy/verdict.ts';
@@ -19,12 +20,16 @@ import type { Verdict, VerdictKind } from '../policy/verdict.ts';
 export interface Submission {
   readonly envelope: Envelope;
   readonly bytes: Uint8Array;
+  /** The same bytes read before, with what `withAttachments` has read of its files. */
+  readonly message?: ParsedMessage;
 }
 
 export interface JudgeSettings {
   readonly policy: Policy;
   /** The customer index: whether a canonical address is a customer's. Left out where there is none. */
   readonly isCustomer?: (canonical: string) => boolean;
+  /** What is known of the person at a canonical address. Left out where nothing is. */
+  readonly recordOf?: RecordOf;
   /** Told of an internal fault behind a `defer`. Its text may hold content of the message: for a redacting log only. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -34,6 +39,8 @@ export interface Judgement {
   readonly findings: readonly Finding[];
   /** Canonical addresses a reader of the delivered message can see, the reader's own included. Personal data. */
   readonly visible: readonly string[];
+  /** Canonical addresses of outsiders whom To and Cc show to each other, policy or not. Personal data. */
+  readonly outsiders: readonly string[];
   /** Ordered pairs (person shown, other reader) this message would make. */
   readonly disclosures: number;
   readonly defects: readonly Defect[];
@@ -56,9 +63,13 @@ export function judgeCopies(copies: readonly Submission[], settings: JudgeSettin
     const everybody =
       copies.length === 1 ? readersOf[0] : new Set(readersOf.flatMap((all) => [...all]));
     const circumstances = circumstancesOf(everybody ?? new Set(), settings);
+    // People do not merge; what they write to several is one text.
+    const traits: CopyTraits[] | null =
+      copies.length > 1 && settings.policy.name !== 'person' ? [] : null;
     const judgements = copies.map((copy, index) =>
-      judgeCopy(copy, readersOf[index] ?? new Set(), circumstances, settings),
+      judgeCopy(copy, readersOf[index] ?? new Set(), circumstances, settings, traits),
     );
+    if (traits !== null) addCompared(judgements, traits, settings.policy);
     return judgements.length === 1 && judgements[0] !== undefined ? judgements[0] : sum(judgements);
   } catch (error) {
     // What is broken is ours, not the sender's: try later.
@@ -71,12 +82,13 @@ const FAULT: Judgement = {
   verdict: { kind: 'defer', reasons: ['guard-fault'] },
   findings: [],
   visible: [],
+  outsiders: [],
   disclosures: 0,
   defects: [],
   readers: 0,
 };
 
-type Circumstances = Pick<DetectContext, 'isRecipient' | 'allowed' | 'isCustomer'>;
+type Circumstances = Pick<DetectContext, 'isRecipient' | 'allowed' | 'isCustomer' | 'recordOf'>;
 
 function readersOn(envelope: Envelope): ReadonlySet<string> {
   return new Set(envelope.recipients.map((text) => canonicalAddress(text) ?? text.toLowerCase()));
@@ -87,6 +99,7 @@ function circumstancesOf(everybody: ReadonlySet<string>, settings: JudgeSettings
   return {
     isRecipient: (canonical) => everybody.has(canonical),
     isCustomer: settings.isCustomer ?? null,
+    recordOf: settings.recordOf ?? null,
     allowed: (canonical) => {
       if (roles.has(canonical)) return 'role';
       return domains.has(canonical.slice(canonical.lastIndexOf('@') + 1)) ? 'own-domain' : null;
@@ -116,12 +129,14 @@ function judgeCopy(
   readers: ReadonlySet<string>,
   circumstances: Circumstances,
   settings: JudgeSettings,
+  traits: CopyTraits[] | null,
 ): Judgement {
-  const message = parseMessage(copy.bytes);
+  const message = copy.message ?? parseMessage(copy.bytes);
   const [only] = readers;
   const reader = readers.size === 1 && only !== undefined ? only : null;
   const context: DetectContext = { ...circumstances, envelope: copy.envelope, reader };
   const findings = detectAll(message, context);
+  traits?.push(copyTraits(message, context));
   const mentions = mentionsIn(message);
   const shown = new Set<string>();
   for (const mention of mentions) {
@@ -129,16 +144,37 @@ function judgeCopy(
   }
   const { defects } = message;
   const decideContext = { readers, visible: shown, isCustomer: context.isCustomer };
-  const { verdict, exposed } = assess(findings, defects, decideContext, settings.policy);
+  const { verdict, exposed, outsiders } = assess(findings, defects, decideContext, settings.policy);
   return {
     verdict,
     findings,
     visible: visibleIn(mentions, context),
+    outsiders,
     disclosures: disclosuresTo(readers, findings, exposed, context),
     defects,
     readers: readers.size,
   };
 }
+
+/** Adds to each copy what only its comparison with the others shows. */
+function addCompared(judgements: Judgement[], traits: readonly CopyTraits[], policy: Policy): void {
+  for (const [index, found] of compareCopies(traits)) {
+    const judgement = judgements[index];
+    if (judgement === undefined) continue;
+    const { verdict } = judgement;
+    const before = verdict.kind === 'pass' ? [] : verdict.reasons;
+    const context = { readers: NO_READERS, visible: NO_READERS, isCustomer: null };
+    const { verdict: added } = assess(found, [], context, policy);
+    const reasons = new Set([...before, ...(added.kind === 'pass' ? [] : added.reasons)]);
+    judgements[index] = {
+      ...judgement,
+      findings: [...judgement.findings, ...found],
+      verdict: verdictOf([...reasons], judgement.readers, policy),
+    };
+  }
+}
+
+const NO_READERS: ReadonlySet<string> = new Set();
 
 function visibleIn(mentions: readonly Mention[], context: DetectContext): readonly string[] {
   const visible = new Set<string>();
@@ -198,6 +234,7 @@ function sum(judgements: readonly Judgement[]): Judgement {
     verdict: sumOfVerdicts(worst.verdict.kind, judgements),
     findings: judgements.flatMap(({ findings }) => findings),
     visible: worst.visible,
+    outsiders: [...new Set(judgements.flatMap(({ outsiders }) => outsiders))],
     disclosures: judgements.reduce((total, { disclosures }) => total + disclosures, 0),
     defects: judgements.flatMap(({ defects }) => defects),
     readers: judgements.reduce((total, { readers }) => total + readers, 0),

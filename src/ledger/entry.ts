@@ -28,6 +28,8 @@ export type EntryKind =
   | 'messages.signed'
   | 'outcomes.recorded'
   | 'verdicts.recorded'
+  | 'guard.frozen'
+  | 'guard.lifted'
   | 'events.recorded'
   | (string & {});
 

@@ -21,6 +21,8 @@ export interface DecideContext {
 
 export interface Assessment {
   readonly verdict: Verdict;
+  /** Outsiders whom To and Cc show to each other; empty where there is one. Personal data. */
+  readonly outsiders: readonly string[];
   /** Canonical addresses whose being shown led to a reason. Personal data. */
   readonly exposed: ReadonlySet<string>;
 }
@@ -46,20 +48,19 @@ export function assess(
   const exposed = new Set<string>();
   const rule = policy.name === 'person' ? personRule : strictRule;
   for (const finding of findings) {
-    const people = rule(finding, context);
+    const people = rule(finding, context, policy);
     if (people === null) continue;
     reasons.add(people.reason);
     for (const address of people.addresses) exposed.add(address);
   }
-  addCounted(findings, context, policy, reasons, exposed);
+  const outsiders = outsidersShown(findings, context, policy);
+  addCounted(findings, outsiders, context, policy, reasons, exposed);
   addDefects(defects, policy, reasons);
-  if (reasons.size === 0) {
-    return {
-      verdict: { kind: 'pass', allowedBecause: allowances(findings, context, policy) },
-      exposed,
-    };
-  }
-  return { verdict: stop([...reasons], context, policy), exposed };
+  const verdict: Verdict =
+    reasons.size === 0
+      ? { kind: 'pass', allowedBecause: allowances(findings, context, outsiders, policy) }
+      : verdictOf([...reasons], context.readers.size, policy);
+  return { verdict, exposed, outsiders };
 }
 
 interface Stopped {
@@ -73,6 +74,7 @@ const ALWAYS: ReadonlySet<FindingId> = new Set([
   'header-injection',
   'bare-line-break',
   'nul-byte',
+  'identity-record',
 ]);
 
 const FOREIGN: ReadonlySet<FindingId> = new Set([
@@ -83,22 +85,49 @@ const FOREIGN: ReadonlySet<FindingId> = new Set([
   'foreign-address-nested',
 ]);
 
+/** Several findings are one reason to the sender. */
+function stoppedBy({ id, addresses }: Finding): Stopped {
+  return { reason: id === 'identity-record' ? 'personal-record' : (id as ReasonId), addresses };
+}
+
+/** From this many on it is a list of people, whoever sends it; of addresses alone, programs may send fewer. */
+const LIST_MIN = 20;
+const ADDRESSES_FROM_PROGRAMS_MIN = 3;
+/** A bill names the account it is paid to and the one it is paid from. */
+const RECORDS_FROM_PROGRAMS_MIN = 3;
+
 /** bulk and transactional: nobody beside the reader. */
-function strictRule(finding: Finding): Stopped | null {
-  if (finding.severity === 'note') return null;
-  return { reason: finding.id as ReasonId, addresses: finding.addresses };
+function strictRule(finding: Finding, context: DecideContext, policy: Policy): Stopped | null {
+  const { id, severity, count, addresses } = finding;
+  if (severity === 'note') return null;
+  // Statements go out encrypted for their one reader; a notice to all has no such reason.
+  if (id === 'unreadable-attachment' && policy.name !== 'bulk') return null;
+  // Two keys are the reader's and the sender's own.
+  if (id === 'encrypted-readers' && context.readers.size < 2 && count <= 2) return null;
+  if (id === 'personal-record' && count < RECORDS_FROM_PROGRAMS_MIN) return null;
+  if (id === 'customer-list' && count < LIST_MIN && addresses.length < ADDRESSES_FROM_PROGRAMS_MIN)
+    return null;
+  return stoppedBy(finding);
 }
 
 /** person: what people write to each other is theirs to show, customers and blind copies excepted. */
 function personRule(finding: Finding, context: DecideContext): Stopped | null {
   if (finding.severity === 'note') return null;
-  if (ALWAYS.has(finding.id))
-    return { reason: finding.id as ReasonId, addresses: finding.addresses };
-  if (!FOREIGN.has(finding.id)) return null;
+  if (ALWAYS.has(finding.id)) return stoppedBy(finding);
+  if (finding.id === 'customer-list' || finding.id === 'personal-record')
+    return finding.count < LIST_MIN ? null : stoppedBy(finding);
+  if (finding.id === 'encrypted-readers')
+    return finding.count > 1 && hasBlindReader(context) ? stoppedBy(finding) : null;
+  if (!FOREIGN.has(finding.id) && finding.id !== 'invited-people') return null;
   const addresses = finding.addresses.filter((address) =>
     isExposedByPerson(address, finding, context),
   );
   return addresses.length === 0 ? null : { reason: finding.id as ReasonId, addresses };
+}
+
+/** Somebody reads it whom To and Cc do not show: the keys would. */
+function hasBlindReader({ readers, visible }: DecideContext): boolean {
+  return readers.size > 1 && [...readers].some((reader) => !visible.has(reader));
 }
 
 function isExposedByPerson(address: string, finding: Finding, context: DecideContext): boolean {
@@ -111,15 +140,20 @@ function isExposedByPerson(address: string, finding: Finding, context: DecideCon
 /** What is a reason by its number alone. */
 function addCounted(
   findings: readonly Finding[],
+  outsiders: readonly string[],
   context: DecideContext,
   policy: Policy,
   reasons: Set<ReasonId>,
   exposed: Set<string>,
 ): void {
   if (policy.name === 'person') {
-    const outsiders = visibleOutsiders(context, policy);
-    if (outsiders.length <= policy.visibleOutsidersMax) return;
-    reasons.add('too-many-visible');
+    const max = policy.visibleOutsidersMax;
+    if (outsiders.length <= max) return;
+    const inHeader = outsiders.filter((address) => context.visible.has(address)).length;
+    if (inHeader > max) reasons.add('too-many-visible');
+    // A copy of one's own cures the header, not the list of those invited.
+    const invited = addressesOf(findings, 'invited-people').size;
+    if (inHeader <= max || invited > max) reasons.add('invited-people');
     for (const address of outsiders) exposed.add(address);
     return;
   }
@@ -129,9 +163,16 @@ function addCounted(
   for (const address of own) exposed.add(address);
 }
 
-/** Everybody To and Cc show, the company's own people left out unless they are customers too. */
-function visibleOutsiders(context: DecideContext, policy: Policy): readonly string[] {
-  return [...context.visible].filter((address) => {
+/** Everybody To, Cc and calendars show, the company's own people left out unless they are customers too. */
+function outsidersShown(
+  findings: readonly Finding[],
+  context: DecideContext,
+  policy: Policy,
+): readonly string[] {
+  const invited = addressesOf(findings, 'invited-people');
+  const shown = invited.size === 0 ? context.visible : new Set([...context.visible, ...invited]);
+  if (shown.size < 2) return NO_ADDRESSES;
+  return [...shown].filter((address) => {
     const domain = address.slice(address.lastIndexOf('@') + 1);
     const inside = policy.companyDomains.includes(domain) || policy.roleAddresses.includes(address);
     return !inside || (context.isCustomer?.(address) ?? false);
@@ -139,6 +180,7 @@ function visibleOutsiders(context: DecideContext, policy: Policy): readonly stri
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
+const NO_ADDRESSES: readonly string[] = [];
 
 function addressesOf(findings: readonly Finding[], id: FindingId): ReadonlySet<string> {
   let addresses: Set<string> | null = null;
@@ -192,18 +234,28 @@ const CURED_BY_SPLIT: ReadonlySet<ReasonId> = new Set([
   'bcc-header',
 ]);
 
-function stop(reasons: readonly ReasonId[], context: DecideContext, policy: Policy): Verdict {
-  const kinds = new Set(reasons.map((reason) => REASONS[reason].verdict));
+/**
+ * The verdict that reasons lead to together.
+ * @param readers distinct readers on all envelopes of the call.
+ */
+export function verdictOf(reasons: readonly ReasonId[], readers: number, policy: Policy): Verdict {
+  const splits = policy.canSplit && readers > 1;
+  const left = splits ? reasons.filter((reason) => !CURED_BY_SPLIT.has(reason)) : reasons;
+  const kinds = new Set(left.map((reason) => REASONS[reason].verdict));
   if (kinds.has('defer')) return { kind: 'defer', reasons };
-  const splits = policy.canSplit && context.readers.size > 1;
-  if (splits && reasons.every((reason) => CURED_BY_SPLIT.has(reason)))
-    return { kind: 'split', reasons };
-  return { kind: kinds.has('refuse') ? 'refuse' : 'hold', reasons };
+  if (kinds.has('refuse')) return { kind: 'refuse', reasons };
+  return { kind: kinds.has('hold') ? 'hold' : 'split', reasons };
+}
+
+/** Whether a call with these reasons may only go on as one private copy for each reader. */
+export function needsPrivateCopies(reasons: readonly ReasonId[]): boolean {
+  return reasons.some((reason) => CURED_BY_SPLIT.has(reason));
 }
 
 function allowances(
   findings: readonly Finding[],
   context: DecideContext,
+  outsiders: readonly string[],
   policy: Policy,
 ): readonly string[] {
   const sentences: string[] = [];
@@ -219,9 +271,8 @@ function allowances(
   if (policy.name !== 'person') return sentences;
   const max = policy.visibleOutsidersMax;
   if (context.visible.size > 1) {
-    const many = visibleOutsiders(context, policy).length;
     sentences.push(
-      `To and Cc show ${many} people outside the company, and up to ${max} may be shown`,
+      `To and Cc show ${outsiders.length} people outside the company, and up to ${max} may be shown`,
     );
   }
   const foreign = new Set([...FOREIGN].flatMap((id) => [...addressesOf(findings, id)]));

@@ -30,12 +30,24 @@ export const REASON_IDS = [
   'foreign-address-attachment',
   'foreign-address-nested',
   'own-domain-mentions',
+  'invited-people',
+  'encrypted-readers',
+  'customer-list',
+  'personal-record',
+  'unreadable-attachment',
+  'merge-mistake',
+  'shared-token',
   'header-injection',
   'bare-line-break',
   'nul-byte',
   'placeholder',
   'ambiguous',
   'unreadable',
+  'wrong-environment',
+  'unusual-size',
+  'suppressed-reader',
+  'exposure-budget',
+  'frozen',
   'guard-fault',
   'ledger-unavailable',
   'halted',
@@ -89,6 +101,42 @@ export const REASONS: Readonly<Record<ReasonId, Reason>> = {
     sentence: "The message names more addresses at the sender's own domain than allowed.",
     remedy: 'Name them as role addresses if any reader may see them.',
   },
+  'invited-people': {
+    ...EXPOSED,
+    sentence: 'A calendar or winmail.dat inside shows other people as invited or written to.',
+    remedy: 'Send each person a calendar of their own, with nobody else as attendee.',
+  },
+  'encrypted-readers': {
+    ...EXPOSED,
+    sentence: 'The encrypted message shows the keys of several readers to each of them.',
+    remedy: 'Encrypt it to each reader alone, in a message of their own.',
+  },
+  'customer-list': {
+    ...HELD,
+    sentence: 'An attachment holds a list of people.',
+    remedy: 'Check that the right file is attached, and that it is no list of customers.',
+  },
+  'personal-record': {
+    ...HELD,
+    sentence:
+      'An attachment holds passport lines, card numbers, or account or identity numbers of several people.',
+    remedy: 'Check that the right file is attached, and that the reader may have these records.',
+  },
+  'unreadable-attachment': {
+    ...HELD,
+    sentence: 'An attachment is encrypted, broken or of a kind that cannot be searched.',
+    remedy: 'Send it readable, send a link instead, or have a person look at it.',
+  },
+  'merge-mistake': {
+    ...HELD,
+    sentence: 'The message names somebody else where its reader should be named.',
+    remedy: 'Check that the rows of the merged data belong to their addresses.',
+  },
+  'shared-token': {
+    ...HELD,
+    sentence: 'A personal link or token stands in the copies of two readers.',
+    remedy: 'Give each reader a link of their own; check that the rows have not shifted.',
+  },
   'header-injection': {
     ...MALFORMED,
     sentence:
@@ -120,6 +168,36 @@ export const REASONS: Readonly<Record<ReasonId, Reason>> = {
     ...HELD,
     sentence: 'Part of the message is beyond the limits of what can be inspected.',
     remedy: 'Send it smaller or less deeply nested, or have a person look at it.',
+  },
+  'wrong-environment': {
+    ...HELD,
+    sentence: 'This sender may only write to named domains, and a recipient is at another one.',
+    remedy:
+      'Check that this is not a test system writing to real people; or add the domain to the sender’s.',
+  },
+  'unusual-size': {
+    ...HELD,
+    sentence: 'The call has many more recipients than this sender’s calls usually have.',
+    remedy: 'Have a person compare the recipients with the intended audience.',
+  },
+  'suppressed-reader': {
+    ...HELD,
+    sentence: 'A recipient is on the suppression list.',
+    remedy: 'Leave the recipient out, or have a person release the message.',
+  },
+  'exposure-budget': {
+    ...EXPOSED,
+    sentence:
+      'Together with earlier messages that say the same, it would show more people to each other than this policy allows.',
+    remedy: 'Send each recipient a message of their own.',
+  },
+  frozen: {
+    verdict: 'defer',
+    smtpCode: 451,
+    enhancedStatus: '4.7.1',
+    sentence:
+      'Mail of this sender, or of this campaign, is frozen after an exposure; nothing was sent.',
+    remedy: 'Wait until an operator has looked at it and lifted the freeze.',
   },
   'guard-fault': {
     verdict: 'defer',

@@ -23,7 +23,8 @@ import type { Dsn, SmtpSubmission, SubmissionOutcome } from './submission.ts';
 
 export interface ConnectionSettings<Identity> {
   readonly session: SessionSettings;
-  readonly secureContext: SecureContext | null;
+  /** What a handshake beginning now uses; null where there is no TLS. */
+  readonly secureContext: () => SecureContext | null;
   /** Silence after which a client is sent away. */
   readonly idleMs: number;
   /** The longest time from 354 to the end of content. */
@@ -259,7 +260,7 @@ export class ServerConnection<Identity> {
   }
 
   #startTls(): void {
-    const { secureContext } = this.#settings;
+    const secureContext = this.#settings.secureContext();
     if (secureContext === null) throw new TypeError('STARTTLS was offered without a certificate');
     this.#flush();
     this.#input = NOTHING;

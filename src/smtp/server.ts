@@ -1,7 +1,12 @@
 /** An SMTP server: listens, limits, hands whole messages to its owner. It knows no product. */
 
 import { createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, createServer as createTlsServer, type SecureContext } from 'node:tls';
+import {
+  createSecureContext,
+  createServer as createTlsServer,
+  type SecureContext,
+  Server as TlsServer,
+} from 'node:tls';
 import { Fault } from '../base/errors.ts';
 import { makeReply, type Reply, replyBytes } from './reply.ts';
 import { type ConnectionSettings, ServerConnection } from './server-connection.ts';
@@ -66,17 +71,27 @@ const TOO_MANY: Buffer = replyBytes(
   makeReply(421, '4.3.2', 'Too many connections, try again later.'),
 );
 
+/** What the next handshake uses; null where there is no TLS. */
+interface Certificate {
+  context: SecureContext | null;
+}
+
 export class SmtpServer {
   readonly host: string;
   readonly port: number;
   readonly #server: Server;
   readonly #connections: Map<Socket, { close(): void; destroy(): void }>;
+  /** Every socket, those still in their TLS handshake too. */
+  readonly #sockets: ReadonlySet<Socket>;
   readonly #closeMs: number;
+  readonly #certificate: Certificate;
 
   constructor(
     server: Server,
     connections: Map<Socket, { close(): void; destroy(): void }>,
+    sockets: ReadonlySet<Socket>,
     closeMs: number,
+    certificate: Certificate,
   ) {
     const address = server.address();
     if (address === null || typeof address === 'string')
@@ -85,7 +100,20 @@ export class SmtpServer {
     this.port = address.port;
     this.#server = server;
     this.#connections = connections;
+    this.#sockets = sockets;
     this.#closeMs = closeMs;
+    this.#certificate = certificate;
+  }
+
+  /**
+   * From now on new handshakes get this certificate; connections that are open keep theirs.
+   * @throws Fault `smtp.bad-certificate`; nothing has changed then. A server that began without TLS goes on without.
+   */
+  useCertificate(pem: { readonly key: string; readonly cert: string }): void {
+    if (this.#certificate.context === null) return;
+    this.#certificate.context = contextOf(pem);
+    if (this.#server instanceof TlsServer)
+      this.#server.setSecureContext({ ...pem, minVersion: 'TLSv1.2' });
   }
 
   /** Takes no new client, says 421 to idle ones, lets messages being handled get their reply, then cuts what is left. */
@@ -94,6 +122,7 @@ export class SmtpServer {
     for (const connection of this.#connections.values()) connection.close();
     const cut = setTimeout(() => {
       for (const connection of this.#connections.values()) connection.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     }, this.#closeMs);
     await closed;
     clearTimeout(cut);
@@ -108,7 +137,8 @@ export async function startSmtpServer<Identity>(
   options: SmtpServerOptions<Identity>,
 ): Promise<SmtpServer> {
   const limits = { ...LIMITS, ...options.limits };
-  const settings = connectionSettings(options, limits);
+  const certificate: Certificate = { context: contextOf(options.tls) };
+  const settings = connectionSettings(options, limits, certificate);
   const implicit = options.tls?.implicit === true;
   const connections = new Map<Socket, { close(): void; destroy(): void }>();
   const accept = (socket: Socket): void => {
@@ -122,31 +152,38 @@ export async function startSmtpServer<Identity>(
   };
   const server =
     implicit && options.tls !== undefined
-      ? createTlsServer({ ...options.tls, allowHalfOpen: true }, accept)
+      ? createTlsServer({ ...options.tls, minVersion: 'TLSv1.2', allowHalfOpen: true }, accept)
       : createServer({ allowHalfOpen: true, noDelay: true }, accept);
+  // A handshake that failed leaves a socket that is no connection of ours yet.
+  server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
   await listening(server, options.listen);
-  return new SmtpServer(server, connections, limits.closeMs);
+  return new SmtpServer(server, connections, sockets, limits.closeMs, certificate);
 }
 
 function connectionSettings<Identity>(
   options: SmtpServerOptions<Identity>,
   limits: ServerLimits,
+  certificate: Certificate,
 ): ConnectionSettings<Identity> {
   const { authenticate, recipientReply } = options;
-  const secureContext = contextOf(options.tls);
   return {
     session: {
       name: options.name,
       sizeBytesMax: limits.sizeBytesMax,
       recipientsMax: limits.recipientsMax,
       errorsMax: limits.errorsMax,
-      tlsOffered: secureContext !== null,
+      tlsOffered: certificate.context !== null,
       authOffered: authenticate !== null,
       authInClear: options.authInClear ?? false,
       authRequired: options.authRequired ?? authenticate !== null,
       ...(recipientReply === undefined ? {} : { recipientReply }),
     },
-    secureContext,
+    secureContext: () => certificate.context,
     idleMs: limits.idleMs,
     contentMs: limits.contentMs,
     authFailureDelayMs: limits.authFailureDelayMs,

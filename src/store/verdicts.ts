@@ -11,6 +11,9 @@ export interface VerdictRow {
   readonly reasons: readonly string[];
   readonly readers: number;
   readonly disclosures: number;
+  readonly mode: string;
+  readonly action: string;
+  readonly campaign: number | null;
 }
 
 export async function nextVerdictBatch(tx: Queryable): Promise<number> {
@@ -24,11 +27,13 @@ export async function insertVerdicts(
   rows: readonly VerdictRow[],
 ): Promise<void> {
   await tx.query(
-    `INSERT INTO verdict (id, at, gate, identity, verdict, reasons, readers, disclosures, batch, line)
+    `INSERT INTO verdict (id, at, gate, identity, verdict, reasons, readers, disclosures, mode, action,
+                          campaign, batch, line)
      SELECT r.id, r.at, r.gate, r.identity, r.verdict, string_to_array(r.reasons, ','), r.readers,
-            r.disclosures, $2, r.line
+            r.disclosures, r.mode, r.action, r.campaign, $2, r.line
        FROM jsonb_to_recordset($1::jsonb) AS r(id text, at timestamptz, gate text, identity text,
-            verdict text, reasons text, readers int, disclosures bigint, line int)`,
+            verdict text, reasons text, readers int, disclosures bigint, mode text, action text,
+            campaign bigint, line int)`,
     [
       JSON.stringify(rows.map((row, line) => ({ ...row, reasons: row.reasons.join(','), line }))),
       batch,
@@ -38,8 +43,47 @@ export async function insertVerdicts(
 
 export function verdictBatch(db: Queryable, batch: number): Promise<VerdictRow[]> {
   return db.query(
-    `SELECT id, at, gate, identity, verdict, reasons, readers, disclosures FROM verdict
+    `SELECT id, at, gate, identity, verdict, reasons, readers, disclosures, mode, action, campaign
+       FROM verdict
       WHERE batch = $1 ORDER BY line`,
     [batch],
+  );
+}
+
+export interface VerdictGroup {
+  readonly gate: string;
+  readonly identity: string;
+  readonly mode: string;
+  readonly verdict: string;
+  readonly action: string;
+  /** Null in the totals, where a call with several reasons counts once. */
+  readonly reason: string | null;
+  readonly calls: number;
+  readonly readers: number;
+  readonly disclosures: number;
+  /** Of these, the calls that would show people to each other, and their readers. */
+  readonly exposing: number;
+  readonly exposingReaders: number;
+}
+
+/** Sums of calls, readers and disclosures since then, by reason (a call counts under each of its own) or without reasons. */
+export function countVerdicts(
+  db: Queryable,
+  since: Date,
+  by: 'reason' | 'call',
+): Promise<VerdictGroup[]> {
+  const reasons =
+    by === 'reason'
+      ? "LEFT JOIN LATERAL unnest(v.reasons) AS r(reason) ON true WHERE v.verdict <> 'pass' AND"
+      : 'CROSS JOIN (SELECT NULL::text AS reason) AS r WHERE';
+  return db.query(
+    `SELECT v.gate, v.identity, v.mode, v.verdict, v.action, r.reason, count(*)::int AS calls,
+            sum(v.readers)::float8 AS readers, sum(v.disclosures)::float8 AS disclosures,
+            count(*) FILTER (WHERE v.disclosures > 0)::int AS exposing,
+            coalesce(sum(v.readers) FILTER (WHERE v.disclosures > 0), 0)::float8 AS "exposingReaders"
+       FROM verdict v ${reasons} v.at >= $1
+      GROUP BY v.gate, v.identity, v.mode, v.verdict, v.action, r.reason
+      ORDER BY disclosures DESC, calls DESC, v.gate, v.identity, r.reason, v.mode, v.verdict, v.action`,
+    [since],
   );
 }

@@ -9,6 +9,8 @@ import { Fault } from '../base/errors.ts';
 import { authenticate, bodyDigest } from '../operators/signed-request.ts';
 import { broadcastRoutes } from './api/broadcasts.ts';
 import { customerRoutes } from './api/customers.ts';
+import { freezeRoutes } from './api/freeze.ts';
+import { guardRoutes } from './api/guard.ts';
 import { keyRoutes } from './api/keys.ts';
 import { operatorRoutes } from './api/operators.ts';
 import { refuseSecondServer } from './claim.ts';
@@ -165,6 +167,8 @@ export async function startApi(app: App, stop: () => void): Promise<Api> {
   customerRoutes(server, app, signedStream);
   broadcastRoutes(server, app);
   keyRoutes(server, app);
+  guardRoutes(server, { ...app.desk, flush: () => app.sequencer.flush() });
+  freezeRoutes(server, app);
   await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }

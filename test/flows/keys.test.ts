@@ -123,7 +123,7 @@ describe('keys backup, keys restore and keys rotate', () => {
       );
     const before = await wrapped();
     const answer = await first.run<{ rewrapped: number }>('keys', 'rotate', 'kek', '--as', 'alice');
-    assert.equal(answer.rewrapped, 2);
+    assert.equal(answer.rewrapped, 3);
     assert.notEqual(await wrapped(), before);
     const rows = await database.db.query<{ kek_version: number }>(
       'SELECT kek_version FROM data_key',

@@ -1,12 +1,16 @@
 /** Programs that use the unmodified `@sendgrid/mail`: what they are told, and what the provider is sent. */
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { after, before, type TestContext, test } from 'node:test';
 import type { Gate } from '../../src/gates/gate.ts';
+import { createProviderCarrier } from '../../src/gates/provider-api/carrier.ts';
+import { createSendgridAdapter } from '../../src/gates/provider-api/sendgrid.ts';
 import { type ProviderApiOptions, startProviderApi } from '../../src/gates/provider-api.ts';
-import { judgeCopies } from '../../src/guard/judge.ts';
-import { policyFrom } from '../../src/policy/policy.ts';
+import { identityOf } from '../../src/guard/identity.ts';
+import { createMemoryRoad, type MemoryRoad } from '../support/provider-road.ts';
 import { type SendgridUpstream, startSendgridUpstream, UPSTREAM_KEY } from './sendgrid-upstream.ts';
 
 /** What these tests use of the package. */
@@ -47,19 +51,30 @@ before(async () => {
 });
 after(() => upstream.close());
 
+const adapter = createSendgridAdapter({ approvedTemplates: [] });
+
+interface Opened {
+  readonly mail: MailService;
+  readonly gate: Gate;
+  readonly logged: string[];
+  readonly road: MemoryRoad;
+}
+
 /** A gate that judges with the bulk policy, and the package set up as a program would. */
 async function openGate(
   t: TestContext,
   change: Partial<ProviderApiOptions> = {},
-): Promise<{ readonly mail: MailService; readonly gate: Gate; readonly logged: string[] }> {
+  settings: Parameters<typeof identityOf>[2] = {},
+): Promise<Opened> {
   const logged: string[] = [];
   const log = (event: string, fields: object) => logged.push(JSON.stringify([event, fields]));
-  const policy = policyFrom('bulk');
+  const road = createMemoryRoad();
   const gate = await startProviderApi({
     listen: { host: '127.0.0.1', port: 0 },
-    keys: (key) => (key === OUR_KEY ? { name: 'shop', policy: 'bulk' } : null),
-    check: async (copies) => ({ ...judgeCopies(copies, { policy }), entry: 'none' }),
-    upstream: { baseUrl: upstream.baseUrl, apiKey: UPSTREAM_KEY },
+    callers: (key) => (key === OUR_KEY ? identityOf('shop', 'bulk', settings) : null),
+    road,
+    adapter,
+    upstream: { baseUrl: upstream.baseUrl, credential: UPSTREAM_KEY },
     log: { info: log, warn: log },
     ...change,
   });
@@ -69,7 +84,7 @@ async function openGate(
   mail.setApiKey(OUR_KEY);
   // After the key: setApiKey sets the base URL back to the provider's.
   mail.client.setDefaultRequest('baseUrl', gate.address);
-  return { mail, gate, logged };
+  return { mail, gate, logged, road };
 }
 
 function people(count: number): string[] {
@@ -222,10 +237,156 @@ test(
   'while the guard cannot judge, nothing is sent and the program is told to try later',
   only,
   async (t) => {
-    const { mail } = await openGate(t, { check: () => Promise.reject(new Error('database gone')) });
+    const { mail } = await openGate(t, {
+      road: { decide: () => Promise.reject(new Error('database gone')) },
+    });
     const error = await refused(() => mail.send({ ...NOTICE, to: 'ann@mail.example' }));
     assert.equal(error.code, 503);
     assert.match(error.response.body.errors[0]?.message ?? '', /nothing was sent/);
+  },
+);
+
+/** A carrier to the far side, and the events it posted. */
+async function openCarrier(t: TestContext) {
+  const events: (readonly Record<string, unknown>[])[] = [];
+  const hook = http.createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    events.push(JSON.parse(Buffer.concat(chunks).toString()));
+    response.writeHead(200).end();
+  });
+  await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
+  const { port } = hook.address() as AddressInfo;
+  const carrier = createProviderCarrier({
+    adapter,
+    upstream: { baseUrl: upstream.baseUrl, credential: UPSTREAM_KEY },
+    eventsUrl: `http://127.0.0.1:${port}/events`,
+    log: { warn: () => {} },
+  });
+  t.after(async () => {
+    await carrier.close();
+    hook.closeAllConnections();
+    hook.close();
+  });
+  return { carrier, events };
+}
+
+/** Each message that arrived, as its only reader and what stands beside it. */
+function lastPrivateCopies() {
+  const copies = upstream.calls.at(-1)?.body.personalizations ?? [];
+  for (const { to, cc, bcc } of copies) {
+    assert.equal(to.length, 1);
+    assert.ok(cc === undefined && bcc === undefined);
+  }
+  return copies;
+}
+
+test(
+  'split: one call with a thousand people in one to becomes a thousand private copies and one id',
+  only,
+  async (t) => {
+    const { mail, road } = await openGate(t, {}, { split: true });
+    const { carrier } = await openCarrier(t);
+    const sent = upstream.calls.length;
+    const [response] = await mail.send({ ...NOTICE, to: people(1000) });
+    assert.equal(response.statusCode, 202);
+    assert.equal((response.headers as Record<string, string>)['x-message-id'], 'kept-1');
+    assert.equal(upstream.calls.length, sent, 'kept first');
+    const results = await road.deliverLast(carrier);
+    assert.deepEqual(
+      results.map(({ kind }) => kind),
+      ['accepted'],
+    );
+    const readers = lastPrivateCopies().map(({ to }) => to[0]?.email);
+    assert.deepEqual(readers, people(1000));
+    assert.deepEqual(upstream.rejected, []);
+  },
+);
+
+test(
+  'split: sendMultiple with own personalizations and a cc reaches everybody once, the cc reader too',
+  only,
+  async (t) => {
+    const { mail, road } = await openGate(t, {}, { split: true });
+    const { carrier } = await openCarrier(t);
+    const [a = '', b = '', c = ''] = people(3);
+    const cc = { email: 'auditor@elsewhere.example', name: 'Auditor' };
+    await mail.sendMultiple({
+      ...NOTICE,
+      html: '<p>Dear {{name}}</p>',
+      personalizations: [
+        {
+          to: [{ email: a }, { email: b }],
+          cc,
+          substitutions: { name: 'friends' },
+          customArgs: { n: '1' },
+        },
+        { to: c, cc, bcc: a, substitutions: { name: 'Cy' } },
+      ],
+    });
+    await road.deliverLast(carrier);
+    const copies = lastPrivateCopies();
+    assert.deepEqual(
+      copies.map(({ to }) => to[0]?.email),
+      [a, b, cc.email, c],
+    );
+    assert.deepEqual(
+      copies.map(({ substitutions }) => Object.values(substitutions ?? {})),
+      [['friends'], ['friends'], ['friends'], ['Cy']],
+    );
+    assert.equal(copies[2]?.to[0]?.name, 'Auditor');
+    assert.deepEqual(upstream.rejected, []);
+  },
+);
+
+test(
+  'split: what the provider refuses is told to the webhook, one event a reader',
+  only,
+  async (t) => {
+    const { mail, road } = await openGate(t, {}, { split: true });
+    const { carrier, events } = await openCarrier(t);
+    await mail.send({ ...NOTICE, to: people(3), categories: ['notice'] });
+    const kept = road.kept.at(-1);
+    assert.ok(kept);
+    const [delivery, ...more] = carrier.cut(kept.bytes, kept.cut);
+    assert.ok(delivery !== undefined && more.length === 0);
+    assert.equal(delivery.readers, 3);
+    const wrongKey = createProviderCarrier({
+      adapter,
+      upstream: { baseUrl: upstream.baseUrl, credential: 'other' },
+      eventsUrl: null,
+      log: { warn: () => {} },
+    });
+    const failed = await wrongKey.deliver(delivery);
+    assert.equal(failed.kind, 'refused');
+    await carrier.tellFailed(
+      kept.bytes,
+      [{ delivery, answer: failed.answer, kind: 'refused' }],
+      'k-1',
+    );
+    await wrongKey.close();
+    assert.deepEqual(
+      events[0]?.map(({ email, event, sg_message_id: id, category }) => [
+        email,
+        event,
+        id,
+        category,
+      ]),
+      people(3).map((email) => [email, 'dropped', 'k-1', ['notice']]),
+    );
+    upstream.forgetRejected();
+  },
+);
+
+test(
+  'warn: the call goes on as it came, and the answer says what would have stopped it',
+  only,
+  async (t) => {
+    const { mail } = await openGate(t, {}, { mode: 'warn' });
+    const [response] = await mail.send({ ...NOTICE, to: people(3) });
+    const headers = response.headers as Record<string, string>;
+    assert.equal(headers['x-undisclosed-warning'], 'visible-recipients');
+    assert.equal(upstream.calls.at(-1)?.body.personalizations[0]?.to.length, 3);
   },
 );
 

@@ -28,6 +28,7 @@ export interface SendgridUpstream {
   /** Everything that arrived, accepted or not. */
   readonly calls: readonly SentCall[];
   readonly rejected: readonly string[];
+  forgetRejected(): void;
   close(): Promise<void>;
 }
 
@@ -58,6 +59,9 @@ export async function startSendgridUpstream(): Promise<SendgridUpstream> {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     rejected,
+    forgetRejected: () => {
+      rejected.length = 0;
+    },
     close: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(() => resolve()));

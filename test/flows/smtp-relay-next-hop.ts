@@ -4,7 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { afterEach } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SmtpRelayOptions, startSmtpRelay } from '../../src/gates/smtp-relay.ts';
-import type { Check, Decision, Identity } from '../../src/guard/check.ts';
+import type { Action, Decision, GuardedCall, Road } from '../../src/guard/check.ts';
+import { type Identity, identityOf, type Mode } from '../../src/guard/identity.ts';
 
 /** What a test has opened; closed after it even where it fails, so that a failure never hangs the run. */
 const opened: (() => Promise<void> | void)[] = [];
@@ -44,7 +45,7 @@ export async function startNextHop(script: NextHopScript = {}): Promise<FakeNext
   const commands: string[] = [];
   const sockets = new Set<Socket>();
   let sessions = 0;
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});
@@ -176,21 +177,44 @@ export class RawClient {
   }
 }
 
-export const DEMO_IDENTITY: Identity = { name: 'demo', policy: 'bulk' };
+export const DEMO_IDENTITY: Identity = identityOf('demo', 'bulk');
 
-export function decisionOf(verdict: Decision['verdict'], disclosures = 0): Decision {
+export type Decide = (call: GuardedCall, identity: Identity) => Promise<Decision>;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  pass: 'forward',
+  split: 'keep',
+  hold: 'keep',
+  refuse: 'refuse',
+  defer: 'defer',
+};
+
+export function decisionOf(
+  verdict: Decision['verdict'],
+  disclosures = 0,
+  mode: Mode = 'enforce',
+): Decision {
+  const action = ACTIONS[verdict.kind] ?? 'defer';
   return {
     verdict,
     findings: [],
     visible: [],
+    outsiders: [],
     disclosures,
     defects: [],
     readers: 1,
     entry: 'v-0001',
+    action: mode === 'enforce' ? action : 'forward',
+    mode,
+    kept: mode === 'enforce' && action === 'keep' ? 'k-0001' : null,
   };
 }
 
-export const passAll: Check = async () => decisionOf({ kind: 'pass', allowedBecause: [] });
+export const passAll: Decide = async () => decisionOf({ kind: 'pass', allowedBecause: [] });
+
+export function roadOf(decide: Decide): Road {
+  return { decide };
+}
 
 export interface StartedRelay {
   readonly port: number;
@@ -210,7 +234,7 @@ export async function startRelay(
     name: 'gate.test',
     identities: () => null,
     ...(anonymous ? { anonymousIdentity: DEMO_IDENTITY } : {}),
-    check: passAll,
+    road: roadOf(passAll),
     log: { warn: (event, fields) => void warnings.push(`${event} ${JSON.stringify(fields)}`) },
     ...options,
     nextHop: { host: '127.0.0.1', port: nextHop.port, tls: 'none', ...options.nextHop },

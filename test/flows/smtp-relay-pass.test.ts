@@ -5,7 +5,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
-import { closeAfter, RawClient, startNextHop, startRelay } from './smtp-relay-next-hop.ts';
+import {
+  closeAfter,
+  decisionOf,
+  RawClient,
+  roadOf,
+  startNextHop,
+  startRelay,
+} from './smtp-relay-next-hop.ts';
 
 const MESSAGE = 'From: a@shop.test\r\nTo: b@y.test\r\nSubject: x\r\n\r\nhello\r\n';
 
@@ -171,18 +178,10 @@ test('closing lets a message under way get its reply', async () => {
   });
   const next = await startNextHop();
   const relay = await startRelay(next, {
-    check: async () => {
+    road: roadOf(async () => {
       await held;
-      return {
-        verdict: { kind: 'pass', allowedBecause: [] },
-        findings: [],
-        visible: [],
-        disclosures: 0,
-        defects: [],
-        readers: 1,
-        entry: 'v-1',
-      };
-    },
+      return decisionOf({ kind: 'pass', allowedBecause: [] });
+    }),
   });
   const client = new RawClient(relay.port);
   await client.begin('a@shop.test', ['b@y.test']);

@@ -3,15 +3,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTransport } from 'nodemailer';
-import type { Check, Decision } from '../../src/guard/check.ts';
-import { decisionOf, RawClient, startNextHop, startRelay } from './smtp-relay-next-hop.ts';
+import { decodeKept } from '../../src/gates/smtp-carrier.ts';
+import type { Decision } from '../../src/guard/check.ts';
+import type { Mode } from '../../src/guard/identity.ts';
+import {
+  type Decide,
+  decisionOf,
+  RawClient,
+  roadOf,
+  startNextHop,
+  startRelay,
+} from './smtp-relay-next-hop.ts';
 
 const MESSAGE = 'From: a@shop.test\r\nTo: b@y.test, c@y.test\r\n\r\nhello\r\n';
 
 /** The reply to one message under a check, and how many messages the next hop then has. */
-async function answerTo(check: Check): Promise<{ reply: string; sent: number; warnings: string }> {
+async function answerTo(check: Decide): Promise<{ reply: string; sent: number; warnings: string }> {
   const next = await startNextHop();
-  const relay = await startRelay(next, { check });
+  const relay = await startRelay(next, { road: roadOf(check) });
   const client = new RawClient(relay.port);
   await client.begin('a@shop.test', ['b@y.test', 'c@y.test']);
   const reply = await client.say(`${MESSAGE}.\r\n`);
@@ -23,8 +32,8 @@ async function answerTo(check: Check): Promise<{ reply: string; sent: number; wa
   return { reply, sent: next.contents.length, warnings: relay.warnings.join('\n') };
 }
 
-function always(verdict: Decision['verdict'], disclosures = 0): Check {
-  return async () => decisionOf(verdict, disclosures);
+function always(verdict: Decision['verdict'], disclosures = 0, mode: Mode = 'enforce'): Decide {
+  return async () => decisionOf(verdict, disclosures, mode);
 }
 
 test('pass is relayed, so that the others below are known to be stopped', async () => {
@@ -44,15 +53,43 @@ test('refuse is 550 5.7.1 with the reason, the number of disclosures and the rec
   assert.doesNotMatch(reply, /@/);
 });
 
-test('hold and split are refused, and say why', async () => {
+test('hold and split are 250 once they are kept, and say what happens; nothing goes on before', async () => {
   const held = await answerTo(always({ kind: 'hold', reasons: ['placeholder'] }));
-  assert.match(held.reply, /^550-5\.7\.1 A placeholder/);
-  assert.match(held.reply, /needs a person to look at it/);
+  assert.match(held.reply, /^250 2\.0\.0 Taken, and held .* Queued as k-0001\. Record v-0001\.$/);
   assert.equal(held.sent, 0);
   const split = await answerTo(always({ kind: 'split', reasons: ['visible-recipients'] }, 2));
-  assert.match(split.reply, /^550-5\.7\.1 /);
-  assert.match(split.reply, /to each recipient alone/);
+  assert.match(split.reply, /^250 2\.0\.0 Taken: each recipient .* Queued as k-0001\./);
   assert.equal(split.sent, 0);
+});
+
+test('what a road says it keeps, without saying where, is 451', async () => {
+  const { reply, sent } = await answerTo(async () => ({
+    ...decisionOf({ kind: 'split', reasons: ['visible-recipients'] }),
+    kept: null,
+  }));
+  assert.match(reply, /^451 4\./);
+  assert.equal(sent, 0);
+});
+
+test('in warn the message goes on and 250 names the reasons; in shadow nothing is said', async () => {
+  const verdict: Decision['verdict'] = {
+    kind: 'refuse',
+    reasons: ['visible-recipients', 'placeholder'],
+  };
+  const warned = await answerTo(always(verdict, 2, 'warn'));
+  assert.equal(warned.sent, 1);
+  assert.match(warned.reply, /^250-2\.0\.0 queued as N1\r\n250 2\.0\.0 Warning /);
+  assert.match(warned.reply, /Warning visible-recipients,placeholder: .* been refused\./);
+  const shadow = await answerTo(always(verdict, 2, 'shadow'));
+  assert.equal(shadow.sent, 1);
+  assert.equal(shadow.reply, '250 2.0.0 queued as N1');
+});
+
+test('a decision to forward what enforce does not pass is not believed', async () => {
+  const decision = decisionOf({ kind: 'refuse', reasons: ['visible-recipients'] });
+  const { reply, sent } = await answerTo(async () => ({ ...decision, action: 'forward' }));
+  assert.match(reply, /^451 4\./);
+  assert.equal(sent, 0);
 });
 
 test('defer is 451', async () => {
@@ -62,7 +99,7 @@ test('defer is 451', async () => {
 });
 
 test('a check that throws, rejects, or answers nonsense is 451 4.x and never passes', async () => {
-  const broken: readonly Check[] = [
+  const broken: readonly Decide[] = [
     async () => {
       throw new Error('secret@y.test is in this message');
     },
@@ -84,7 +121,7 @@ test('a check that throws, rejects, or answers nonsense is 451 4.x and never pas
 test('nodemailer gets the refusal as a permanent error, and delivers to nobody', async () => {
   const next = await startNextHop();
   const check = always({ kind: 'refuse', reasons: ['visible-recipients'] }, 2);
-  const relay = await startRelay(next, { check });
+  const relay = await startRelay(next, { road: roadOf(check) });
   const transport = createTransport({ host: '127.0.0.1', port: relay.port });
   await assert.rejects(
     transport.sendMail({ from: 'a@shop.test', to: ['b@y.test', 'c@y.test'], text: 'x' }),
@@ -96,14 +133,18 @@ test('nodemailer gets the refusal as a permanent error, and delivers to nobody',
   await next.close();
 });
 
-test('the check sees the envelope, the exact bytes and the identity', async () => {
-  const seen: Parameters<Check>[] = [];
-  await answerTo(async (submission, identity) => {
-    seen.push([submission, identity]);
+test('the road sees the envelope, the exact bytes, the identity, and what is to be kept', async () => {
+  const seen: Parameters<Decide>[] = [];
+  await answerTo(async (call, identity) => {
+    seen.push([call, identity]);
     return decisionOf({ kind: 'refuse', reasons: ['visible-recipients'] });
   });
-  const [submission, identity] = seen[0] ?? [];
-  assert.deepEqual(submission?.envelope.recipients, ['b@y.test', 'c@y.test']);
-  assert.equal(Buffer.from(submission?.bytes ?? []).toString(), MESSAGE);
+  const [call, identity] = seen[0] ?? [];
+  const copy = call?.copies[0];
+  assert.deepEqual(copy?.envelope.recipients, ['b@y.test', 'c@y.test']);
+  assert.equal(Buffer.from(copy?.bytes ?? []).toString(), MESSAGE);
   assert.equal(identity?.name, 'demo');
+  const kept = decodeKept(call?.keep() ?? Buffer.alloc(0));
+  assert.deepEqual(kept.envelope, copy?.envelope);
+  assert.equal(kept.content.toString(), MESSAGE);
 });

@@ -288,3 +288,32 @@ test('STARTTLS that is required and not offered, or followed by replies in clear
   assert.equal(injecting.contents.length, 0);
   await injecting.close();
 });
+
+test('a renewed certificate is used without a restart, by STARTTLS and by implicit TLS; a bad one is not', {
+  timeout: 15_000,
+}, async () => {
+  for (const implicit of [false, true]) {
+    const folder = certificateFolder(selfSigned());
+    after(folder.remove);
+    const next = await startNextHop();
+    const listen = withUsers({ tls: { ...folder, implicit } });
+    const relay = await startRelay(next, { ...listen, certificateMs: 20 }, false);
+    const how = implicit ? { secure: true } : { requireTLS: true };
+    const auth = { user: 'shop', pass: 'right' };
+    const seen = (ca: string): Promise<string> => send(relay.port, { ...how, auth, tls: { ca } });
+    const renewed = selfSigned();
+    assert.doesNotMatch(await seen(renewed.cert), /^250/);
+    writeFileSync(folder.certificate, renewed.cert);
+    for (let i = 0; i < 200 && relay.warnings.length === 0; i++) await sleep(10);
+    assert.match(relay.warnings.join(), /relay\.certificate.*gate\.bad-certificate/);
+    assert.doesNotMatch(await seen(renewed.cert), /^250/);
+    writeFileSync(folder.key, renewed.key);
+    let reply = '';
+    for (let i = 0; i < 100 && !reply.startsWith('250'); i++) {
+      await sleep(20);
+      reply = await seen(renewed.cert);
+    }
+    assert.match(reply, /^250/);
+    await relay.close();
+  }
+});

@@ -7,6 +7,7 @@
 
 import { canonicalAddress, parseAddress } from '../../mail/address.ts';
 import type { CallError } from './adapter.ts';
+import { holdsControl } from './message-parts.ts';
 import {
   HEADER_TEXT,
   MAIL_SEND,
@@ -15,9 +16,6 @@ import {
   type Shape,
 } from './sendgrid-schema.ts';
 
-/** C0 controls but tab, DEL, C1 controls (NEL among them) and Unicode's line ends. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/;
 /** Header names the provider keeps to itself, by its own list. */
 const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'x-sg-id',
@@ -38,11 +36,6 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const ERRORS_MAX = 20;
 const DEPTH_MAX = 32;
 const RECIPIENTS_MAX = 1000;
-
-/** Whether a text must not become part of a header. */
-export function holdsControl(text: string): boolean {
-  return CONTROL.test(text);
-}
 
 /** What is wrong with a parsed body, at most 20 errors; empty where it is a {@link MailSend}. */
 export function findErrors(body: unknown): readonly CallError[] {

@@ -1,4 +1,4 @@
-/** docs/reference/sendgrid.md against the schema and against what the guard does, both ways. */
+/** docs/gates/sendgrid.md against the schema and against what the guard does, both ways. */
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -12,10 +12,7 @@ const OTHER = 'other@mail.example';
 const KINDS = ['inspected', 'restricted', 'sender', 'harmless'];
 
 function documentedRows(): ReadonlyMap<string, string> {
-  const page = readFileSync(
-    new URL('../../../docs/reference/sendgrid.md', import.meta.url),
-    'utf8',
-  );
+  const page = readFileSync(new URL('../../../docs/gates/sendgrid.md', import.meta.url), 'utf8');
   const rows = page.matchAll(/^\| `([^`]+)` \| (\w+) \| [^|]+ \|$/gm);
   return new Map([...rows].map(([, path = '', kind = '']) => [path, kind]));
 }

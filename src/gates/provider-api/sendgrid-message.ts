@@ -6,22 +6,27 @@
  * as the provider would place it and by itself, whatever the provider's order of replacing is.
  */
 
-import { createHash } from 'node:crypto';
 import { Fault } from '../../base/errors.ts';
 import type { Submission } from '../../guard/judge.ts';
-import { deliveryForm, parseAddress } from '../../mail/address.ts';
-import { encodeHeaderText } from '../../mail/encode-header.ts';
+import { parseAddress } from '../../mail/address.ts';
 import type { CallReading } from './adapter.ts';
-import { holdsControl } from './sendgrid-errors.ts';
-import type { MailAddress, MailAttachment, MailSend, Personalization } from './sendgrid-schema.ts';
+import {
+  attachmentPart,
+  boundaryOf,
+  delivered,
+  holdsControl,
+  mailbox,
+  mailboxes,
+  textPart,
+  unstructured,
+} from './message-parts.ts';
+import type { MailAddress, MailSend, Personalization } from './sendgrid-schema.ts';
 import { createRendering, RENDERING_TOO_LARGE, type Rendering } from './sendgrid-tags.ts';
 
 /** All copies of one call together; a call is read as a whole or not at all. */
 const TOTAL_BYTES_MAX = 128 * 1024 * 1024;
 /** Above this the attachments are not repeated in every copy, see {@link chooseCarriers}. */
 const ATTACHED_BYTES_MAX = 32 * 1024 * 1024;
-/** RFC 5322 section 2.1.1, in bytes; UTF-8 text with a longer line is written as Base64. */
-const LINE_BYTES_MAX = 998;
 
 /** What all copies of a call have in common. */
 interface Call {
@@ -88,15 +93,15 @@ function broken(field: 'subject' | 'reply_to', place: string): CallReading {
 }
 
 function prepareCall(mail: MailSend): Call {
-  // Nobody can write a text that holds the digest of itself, so no content can end its part.
-  const digest = createHash('sha256').update(JSON.stringify(mail)).digest('hex');
-  const boundary = `=_${digest.slice(0, 32)}`;
+  const boundary = boundaryOf(JSON.stringify(mail));
   const rendering = createRendering(mail);
   const content = (mail.content ?? []).map(({ type, value }) => {
     const text = rendering.withoutProviderTags(value);
     return { type, value: text, part: textPart(boundary, type, text) };
   });
-  const attachments = (mail.attachments ?? []).map((item) => attachmentPart(boundary, item));
+  const attachments = (mail.attachments ?? []).map(({ content_id: contentId, ...item }) =>
+    attachmentPart(boundary, { ...item, ...(contentId === undefined ? {} : { contentId }) }),
+  );
   const values = rendering.callValues.join('\n');
   return {
     mail,
@@ -188,128 +193,6 @@ function readReplyTo(
     ({ email, name }) => parseAddress(email).kind === 'address' && !holdsControl(name),
   );
   return readable ? addresses : null;
-}
-
-function mailboxes(name: string, list: readonly MailAddress[]): string {
-  return list.length === 0 ? '' : `${name}: ${list.map(mailbox).join(',\r\n ')}\r\n`;
-}
-
-/**
- * One mailbox. A name in ASCII stands as it was given, so that an encoded word in it is read as a
- * mail client reads it; another is encoded.
- */
-function mailbox({ email, name = '' }: MailAddress): string {
-  const address = delivered(email).text;
-  if (name === '') return address;
-  const plain = /^[\x20-\x7e\t]{1,200}$/.test(name);
-  const phrase = plain ? `"${name.replace(/["\\]/g, '\\$&')}"` : encodedWords(name);
-  return `${phrase} <${address}>`;
-}
-
-/** RFC 2047 section 2: at most 75 characters a word, whole characters only. */
-function encodedWords(text: string): string {
-  const words: string[] = [];
-  let chunk = '';
-  for (const character of text) {
-    if (Buffer.byteLength(chunk + character) > 42) {
-      words.push(chunk);
-      chunk = '';
-    }
-    chunk += character;
-  }
-  words.push(chunk);
-  return words.map((word) => `=?UTF-8?B?${Buffer.from(word).toString('base64')}?=`).join('\r\n ');
-}
-
-/**
- * A field of text. ASCII stands as it was given, folded at spaces; a word too long for a line is
- * left to be found as a defect.
- */
-function unstructured(name: string, value: string): string {
-  const text = value.trim();
-  if (!/^[\x20-\x7e\t]*$/.test(text) && !text.includes('=?')) {
-    return `${name}: ${encodeHeaderText(text, name.length + 2)}\r\n`;
-  }
-  if (name.length + text.length < 900) return `${name}: ${text}\r\n`;
-  let folded = '';
-  let column = name.length + 2;
-  for (const word of text.match(/[ \t]*[^ \t]+/g) ?? []) {
-    if (column > 70 && /^[ \t]/.test(word)) {
-      folded += '\r\n';
-      column = 0;
-    }
-    folded += word;
-    column += word.length;
-  }
-  return `${name}: ${folded}\r\n`;
-}
-
-function delivered(email: string): { readonly text: string; readonly needsSmtpUtf8: boolean } {
-  const reading = parseAddress(email);
-  return reading.kind === 'address'
-    ? deliveryForm(reading.address)
-    : { text: email, needsSmtpUtf8: false };
-}
-
-function textPart(boundary: string, type: string, text: string): Buffer {
-  const bytes = Buffer.from(/[\r\n]/.test(text) ? text.replace(/\r\n?|\n/g, '\r\n') : text);
-  const long = hasLongLine(bytes);
-  const head = `--${boundary}\r\nContent-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: ${long ? 'base64' : '8bit'}\r\n\r\n`;
-  if (long) return Buffer.concat([Buffer.from(head), wrapBase64(bytes.toString('base64'))]);
-  return Buffer.concat([Buffer.from(head), bytes, CRLF]);
-}
-
-const CRLF: Buffer = Buffer.from('\r\n');
-
-function hasLongLine(bytes: Buffer): boolean {
-  let start = 0;
-  while (bytes.length - start > LINE_BYTES_MAX) {
-    const end = bytes.indexOf(10, start);
-    if (end < 0 || end - start > LINE_BYTES_MAX) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
-/** Lines of 76 characters (RFC 2045 section 6.8), each with its CRLF. */
-function wrapBase64(text: string): Buffer {
-  const wrapped = Buffer.allocUnsafe(text.length + Math.ceil(text.length / 76) * 2);
-  let length = 0;
-  for (let start = 0; start < text.length; start += 76) {
-    length += wrapped.write(text.slice(start, start + 76), length, 'latin1');
-    wrapped[length++] = 13;
-    wrapped[length++] = 10;
-  }
-  return wrapped;
-}
-
-function attachmentPart(boundary: string, attachment: MailAttachment): Buffer {
-  // Without a readable type a client shows what it finds, so the content is read as text.
-  const given = attachment.type ?? 'application/octet-stream';
-  const type = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(given) ? given : 'text/plain';
-  const fields = [
-    `Content-Type: ${type}; ${parameter('name', attachment.filename)}\r\n`,
-    `Content-Disposition: ${attachment.disposition ?? 'attachment'}; ${parameter('filename', attachment.filename)}\r\n`,
-  ];
-  if (attachment.content_id !== undefined) {
-    fields.push(unstructured('Content-ID', `<${attachment.content_id}>`));
-  }
-  const head = `--${boundary}\r\n${fields.join('')}Content-Transfer-Encoding: base64\r\n\r\n`;
-  const content = attachment.content.replace(/[\r\n]/g, '');
-  return Buffer.concat([Buffer.from(head), wrapBase64(content)]);
-}
-
-/** A MIME parameter: quoted where it is short ASCII, else by RFC 2231 section 4. */
-function parameter(name: string, value: string): string {
-  if (/^[\x20-\x7e]{0,200}$/.test(value))
-    return `\r\n ${name}="${value.replace(/["\\]/g, '\\$&')}"`;
-  const encoded = encodeURIComponent(value).replace(
-    /['()*]/g,
-    (mark) => `%${mark.charCodeAt(0).toString(16)}`,
-  );
-  return (encoded.match(/(?:%..|[^%]){1,60}/g) ?? [''])
-    .map((piece, index) => `\r\n ${name}*${index}*=${index === 0 ? "UTF-8''" : ''}${piece}`)
-    .join(';');
 }
 
 /**

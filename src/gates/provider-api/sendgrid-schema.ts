@@ -166,7 +166,7 @@ const TRACKING_SETTINGS: Shape = object(
   [],
 );
 
-/** The whole body. `docs/reference/sendgrid.md` has a row for each property in it. */
+/** The whole body. `docs/gates/sendgrid.md` has a row for each property in it. */
 export const MAIL_SEND: Shape = object(
   {
     personalizations: { kind: 'array', of: PERSONALIZATION, sizeMin: 1, sizeMax: 1000 },

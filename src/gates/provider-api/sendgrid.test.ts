@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Judgement } from '../../guard/judge.ts';
+import type { ApiCall } from './adapter.ts';
 import { createSendgridAdapter, readMailSend } from './sendgrid.ts';
 
 type Body = Record<string, unknown>;
@@ -373,10 +374,17 @@ test('a large attachment is carried by two readers of each sender, and by every 
   assert.ok(readCopies(few).every(({ text }) => text.length > 1e6));
 });
 
+const CALL: Omit<ApiCall, 'body'> = {
+  endpoint: { id: 'mail-send', bodyForms: ['json'] },
+  method: 'POST',
+  path: '/v3/mail/send',
+  headers: { 'content-type': 'application/json' },
+};
+
 test('a template is refused until it is approved', () => {
   const body = Buffer.from(JSON.stringify({ ...goodBody(), template_id: 'd-123' }));
   const kindFor = (approvedTemplates: readonly string[] | 'any') =>
-    createSendgridAdapter({ approvedTemplates }).read(body).kind;
+    createSendgridAdapter({ approvedTemplates }).read({ ...CALL, body }).kind;
   assert.equal(kindFor([]), 'invalid');
   assert.equal(kindFor(['d-12']), 'invalid');
   assert.equal(kindFor(['d-123']), 'copies');
@@ -406,11 +414,12 @@ test('a refusal is 400 with the place, the number of disclosures and a remedy; a
       },
     ],
     visible: [],
+    outsiders: [],
     disclosures: 1234,
     defects: [],
     readers: 3,
   };
-  const refused = adapter.refusal(judgement, copies);
+  const refused = adapter.refusal(judgement, copies, CALL.endpoint);
   assert.equal(refused.status, 400);
   const [error] = JSON.parse(refused.body).errors;
   assert.equal(error.field, 'personalizations.1.to');
@@ -419,9 +428,12 @@ test('a refusal is 400 with the place, the number of disclosures and a remedy; a
   assert.doesNotMatch(refused.body, /@/);
 
   const verdict = { kind: 'defer', reasons: ['ledger-unavailable'] } as const;
-  assert.equal(adapter.refusal({ ...judgement, verdict }, copies).status, 503);
+  assert.equal(adapter.refusal({ ...judgement, verdict }, copies, CALL.endpoint).status, 503);
   const passed = { kind: 'pass', allowedBecause: [] } as const;
-  assert.equal(adapter.refusal({ ...judgement, verdict: passed }, copies).status, 503);
+  assert.equal(
+    adapter.refusal({ ...judgement, verdict: passed }, copies, CALL.endpoint).status,
+    503,
+  );
 });
 
 test('1,000 personalizations are read in about 50 ms', () => {

@@ -10,14 +10,18 @@ import { REASONS, type ReasonId } from '../../policy/reasons.ts';
 import type {
   CallError,
   CallReading,
+  Endpoint,
   GateProblem,
   ProviderAdapter,
   ProviderAnswer,
 } from './adapter.ts';
 import { findErrors } from './sendgrid-errors.ts';
+import { mailSendEvents } from './sendgrid-events.ts';
 import { composeCopies } from './sendgrid-message.ts';
+import { rewriteMailSend } from './sendgrid-rewrite.ts';
 import type { MailSend } from './sendgrid-schema.ts';
 import { readStrictJson } from './strict-json.ts';
+import { resultOfStatus } from './upstream.ts';
 
 type Finding = Judgement['findings'][number];
 
@@ -56,21 +60,39 @@ export interface SendgridSettings {
 
 const HELP = 'https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors';
 
+const MAIL_SEND_PATH = '/v3/mail/send';
+const ENDPOINT: Endpoint = {
+  id: 'mail-send',
+  bodyForms: ['json'],
+  bodyBytesMax: 30 * 1024 * 1024,
+};
+
 /** The gate's view of SendGrid. */
 export function createSendgridAdapter(settings: SendgridSettings): ProviderAdapter {
   return {
     name: 'sendgrid',
-    routes: [{ method: 'POST', path: '/v3/mail/send' }],
-    read: (body) => readApproved(body, settings),
+    match: (method, path) => {
+      if (path !== MAIL_SEND_PATH) return null;
+      return method === 'POST' ? ENDPOINT : 'method-not-allowed';
+    },
+    headerProblem: (headers) => (headers['on-behalf-of'] === undefined ? null : 'subuser'),
+    signsBody: false,
+    authenticate: async ({ headers }, callers) => {
+      const key = /^Bearer +(\S+)$/i.exec(String(headers.authorization ?? ''))?.[1];
+      return key === undefined ? null : callers(key);
+    },
+    read: ({ body }) => readApproved(body, settings),
     invalid: (errors) => answer(400, errors),
     refusal,
     problem: (problem) => answer(...PROBLEMS[problem]),
-    bearer: ({ authorization }) => {
-      const found =
-        typeof authorization === 'string' ? /^Bearer +(\S+)$/i.exec(authorization) : null;
-      return found?.[1] ?? null;
+    accepted: (id) => ({ status: 202, headers: { 'x-message-id': id }, body: '' }),
+    rewrite: rewriteMailSend,
+    sign: (_, { credential }) => ({ authorization: `Bearer ${credential}` }),
+    resultOf: (given) => {
+      const id = given.headers['x-message-id'];
+      return resultOfStatus(given, typeof id === 'string' ? id : null);
     },
-    authorisation: (apiKey) => ({ authorization: `Bearer ${apiKey}` }),
+    failureEvents: (_, failed, id, now) => mailSendEvents(failed, id, now),
   };
 }
 

@@ -48,6 +48,28 @@ export function readStrictJson(bytes: Uint8Array): JsonReading {
   return findAmbiguity(text) ?? { kind: 'value', value };
 }
 
+/** `JSON.parse` and `JSON.rawJSON` with the source text of numbers (ECMAScript 2026). */
+interface ExactJson {
+  parse(
+    text: string,
+    reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown;
+  rawJSON(source: string): object;
+}
+
+/**
+ * Reads text that {@link readStrictJson} has read, to be written again by `JSON.stringify`: a number
+ * that would not be written as it was given stands as an object that is.
+ */
+export function readRewritableJson(bytes: Uint8Array): unknown {
+  const { parse, rawJSON } = JSON as unknown as ExactJson;
+  return parse(Buffer.from(bytes).toString('utf8'), (_, value, { source }) =>
+    typeof value === 'number' && source !== undefined && String(value) !== source
+      ? rawJSON(source)
+      : value,
+  );
+}
+
 /** The first repeated name or too deep nesting in a text that is known to be JSON. */
 function findAmbiguity(text: string): JsonReading | null {
   const levels: Level[] = [];

@@ -7,8 +7,11 @@
 
 import http from 'node:http';
 import https from 'node:https';
+import { Fault } from '../../base/errors.ts';
+import type { DeliveryResult } from '../../guard/carrier.ts';
+import type { UpstreamAnswer } from './adapter.ts';
 
-export interface UpstreamCall {
+export interface UpstreamRequest {
   readonly url: URL;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -16,13 +19,10 @@ export interface UpstreamCall {
   readonly timeoutMs: number;
 }
 
-export type UpstreamResult =
-  | {
+export type UpstreamOutcome =
+  | ({
       readonly kind: 'answered';
-      readonly status: number;
-      readonly headers: Readonly<Record<string, string | string[]>>;
-      readonly body: Buffer;
-    }
+    } & UpstreamAnswer)
   | { readonly kind: 'unreachable' | 'uncertain'; readonly code: string };
 
 /** Connections to the provider, kept open between calls. */
@@ -55,8 +55,44 @@ export function openAgents(): UpstreamAgents {
   return { http: new http.Agent(options), https: new https.Agent(options) };
 }
 
+/**
+ * The base URL of a provider.
+ * @throws Fault `provider-api.upstream` where it is not HTTP
+ */
+export function readBaseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new Fault('provider-api.upstream', 'the base URL of the provider is not an HTTP URL', {
+      where: 'upstream.baseUrl',
+      remedy: 'write it as https://api.sendgrid.com',
+    });
+  }
+  return url;
+}
+
+/** Where a path of the provider's API is: after the path of the base URL. */
+export function urlOf(baseUrl: URL, path: string): URL {
+  return new URL(`${baseUrl.origin}${baseUrl.pathname.replace(/\/+$/, '')}${path}`);
+}
+
+/**
+ * What a status means for a delivery, where a provider gives its own no other meaning. A key that
+ * is not taken (401), too many calls (429) and a provider that is away (503) pass; after any other
+ * 5xx nobody knows whether the call was carried out.
+ */
+export function resultOfStatus(answer: UpstreamAnswer, upstreamId: string | null): DeliveryResult {
+  const { status } = answer;
+  const text = `HTTP ${status}`;
+  if (status < 300) return { kind: 'accepted', upstreamId, answer: text };
+  if ([401, 408, 429, 503].includes(status)) return { kind: 'deferred', answer: text };
+  return { kind: status >= 500 ? 'uncertain' : 'refused', answer: text };
+}
+
 /** Makes the call once and waits for the whole answer. Redirects are not followed. Never rejects. */
-export function callUpstream(call: UpstreamCall, agents: UpstreamAgents): Promise<UpstreamResult> {
+export function callUpstream(
+  call: UpstreamRequest,
+  agents: UpstreamAgents,
+): Promise<UpstreamOutcome> {
   const { url, method, body } = call;
   const secure = url.protocol === 'https:';
   return new Promise((resolve) => {
@@ -87,7 +123,7 @@ export function callUpstream(call: UpstreamCall, agents: UpstreamAgents): Promis
   });
 }
 
-async function readAnswer(response: http.IncomingMessage): Promise<UpstreamResult> {
+async function readAnswer(response: http.IncomingMessage): Promise<UpstreamOutcome> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response) {

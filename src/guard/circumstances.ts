@@ -1,0 +1,405 @@
+/**
+ * What stands around a call beside its bytes: freezes, the exposure budget over many calls, locks, sizes, suppressed readers.
+ *
+ * Invariant: people whom calls of one campaign show to each other are counted in one transaction under a lock, so that the
+ * budget holds over any number of processes; what cannot be known makes `assess` reject, and the call is deferred.
+ */
+
+import { mentionsIn } from '../detect/mentions.ts';
+import { blindIndex } from '../keys/blind-index.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { canonicalAddress } from '../mail/address.ts';
+import { parseMessage } from '../mail/message.ts';
+import { POLICIES } from '../policy/policy.ts';
+import type { ReasonId } from '../policy/reasons.ts';
+import type { Database, Transaction } from '../store/database.ts';
+import {
+  addUsualSizes,
+  campaignOf,
+  countExposed,
+  findFreeze,
+  forgetExposed,
+  insertExposed,
+  listUsualSizes,
+  lockIdentity,
+  suppressedAmong,
+  type UsualSizeRow,
+} from '../store/exposure.ts';
+import { CAMPAIGN_BITS, type CampaignSeed, campaignSeed, simhash } from './campaign.ts';
+import type { Circumstances, GuardedCall } from './check.ts';
+import { type FreezeBoard, freezeWithin, isFrozenText, openFreezeBoard } from './freeze.ts';
+import type { Identity } from './identity.ts';
+import type { Judgement, Submission } from './judge.ts';
+
+export interface CircumstancesOptions {
+  readonly db: Database;
+  readonly keyring: Pick<Keyring, 'blindIndex'>;
+  /** How long people who were shown to others count; 24 hours. */
+  readonly windowMs?: number;
+  /** How many people the calls of one campaign may show to each other within the window; 10. */
+  readonly exposedMax?: number;
+  /** Lines without addresses. */
+  readonly log?: (line: string) => void;
+}
+
+export interface LiveCircumstances extends Circumstances {
+  /** Whether queued copies of this identity and campaign must wait. True as well where it is not known. */
+  frozen(identity: string, campaign: number | null): boolean;
+  close(): Promise<void>;
+}
+
+interface Around {
+  readonly reasons: readonly ReasonId[];
+  readonly campaign: number | null;
+}
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const EXPOSED_MAX = 10;
+const LEARN_MS = 10_000;
+const CALLS_MIN = 20;
+const READERS_MIN = 100;
+const UNUSUAL_TIMES = 10;
+
+const NOTHING: Promise<Around> = Promise.resolve({ reasons: [], campaign: null });
+
+/** The people one text would show to each other. */
+interface Group {
+  readonly simhash: bigint;
+  readonly people: Set<string>;
+}
+
+/** What is usual for an identity: what all processes stored, and what this one learnt since. */
+interface Sizes {
+  stored: UsualSizeRow;
+  calls: number;
+  max: number;
+  p95: number;
+}
+
+class LiveAround implements LiveCircumstances {
+  readonly #options: CircumstancesOptions;
+  readonly #board: FreezeBoard;
+  readonly #seed: CampaignSeed;
+  readonly #sizes = new Map<string, Sizes>();
+  readonly #suppressed: BatchedLookup;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #storing: Promise<void> = Promise.resolve();
+
+  constructor(options: CircumstancesOptions, board: FreezeBoard, sizes: readonly UsualSizeRow[]) {
+    this.#options = options;
+    this.#board = board;
+    this.#seed = campaignSeed(options.keyring.blindIndex.key);
+    this.#suppressed = new BatchedLookup(options.db);
+    for (const row of sizes) this.#sizes.set(row.identity, newSizes(row));
+    this.#timers.push(setInterval(() => this.#storeSoon(), LEARN_MS));
+    this.#timers.push(setInterval(() => this.#forgetSoon(), HOUR_MS));
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  frozen(identity: string, campaign: number | null): boolean {
+    return this.#board.frozen(identity, campaign);
+  }
+
+  assess(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
+    try {
+      const { readers, outsiders, verdict } = judgement;
+      const isOrdinary =
+        verdict.kind === 'pass' &&
+        outsiders.length < 2 &&
+        identity.recipientDomains === null &&
+        identity.policy !== 'bulk' &&
+        this.#board.of(identity.name).length === 0 &&
+        !this.#isUnusual(identity, readers);
+      if (!isOrdinary) return this.#look(call, identity, judgement);
+      this.#learn(identity.name, readers);
+      return NOTHING;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#storeSoon();
+    await this.#storing;
+    await this.#board.close();
+  }
+
+  async #look(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
+    if (this.#isFrozen(call, identity)) return { reasons: ['frozen'], campaign: null };
+    const reasons = this.#locks(call, identity, judgement);
+    if (identity.policy === 'bulk' && (await this.#hasSuppressed(call)))
+      reasons.push('suppressed-reader');
+    const { kind } = judgement.verdict;
+    const isEnforced = identity.mode === 'enforce';
+    const goesOn = !isEnforced || (kind === 'pass' && reasons.length === 0);
+    if (goesOn && judgement.outsiders.length > 1) {
+      const counted = await this.#count(call, identity, judgement);
+      if (counted.reason !== null) reasons.push(counted.reason);
+      if (counted.reason === null) this.#learnUnless(reasons, identity, judgement);
+      return { reasons, campaign: counted.campaign };
+    }
+    if (goesOn) this.#learnUnless(reasons, identity, judgement);
+    if (goesOn || kind === 'refuse') return { reasons, campaign: null };
+    return { reasons, campaign: await this.#nameCampaign(call, identity) };
+  }
+
+  /** By identity at once; by campaign only where one is frozen, so that nobody else's text is looked at. */
+  #isFrozen(call: GuardedCall, identity: Identity): boolean {
+    const freezes = this.#board.of(identity.name);
+    if (freezes.length === 0) return false;
+    if (freezes.some(({ campaign }) => campaign === null)) return true;
+    return call.copies.some((copy) => isFrozenText(freezes, this.#textOf(copy)));
+  }
+
+  #locks(call: GuardedCall, identity: Identity, judgement: Judgement): ReasonId[] {
+    const reasons: ReasonId[] = [];
+    if (identity.recipientDomains !== null) {
+      const domains = new Set(identity.recipientDomains);
+      if (!everyReader(call, (canonical) => domains.has(domainOf(canonical))))
+        reasons.push('wrong-environment');
+    }
+    if (this.#isUnusual(identity, judgement.readers)) reasons.push('unusual-size');
+    return reasons;
+  }
+
+  #isUnusual(identity: Identity, readers: number): boolean {
+    if (identity.readersMax !== null) return readers > identity.readersMax;
+    if (readers < READERS_MIN) return false;
+    const sizes = this.#sizes.get(identity.name);
+    if (sizes === undefined || sizes.stored.calls + sizes.calls < CALLS_MIN) return false;
+    return readers > UNUSUAL_TIMES * Math.max(sizes.stored.readers_max, sizes.max);
+  }
+
+  #hasSuppressed(call: GuardedCall): Promise<boolean> {
+    const { key } = this.#options.keyring.blindIndex;
+    const indexes = new Map<string, Buffer>();
+    everyReader(call, (canonical) => {
+      if (!indexes.has(canonical)) indexes.set(canonical, blindIndex(key, 'address', canonical));
+      return true;
+    });
+    return this.#suppressed.hasAny([...indexes.values()]);
+  }
+
+  /** Counts the people shown in one transaction; freezes where they would be too many. */
+  async #count(
+    call: GuardedCall,
+    identity: Identity,
+    judgement: Judgement,
+  ): Promise<{ readonly reason: ReasonId | null; readonly campaign: number | null }> {
+    const groups = this.#groupsOf(call, judgement);
+    if (groups.length === 0) return { reason: null, campaign: null };
+    const counted = await this.#options.db.transaction(async (tx) => {
+      await lockIdentity(tx, identity.name);
+      return this.#countAll(tx, identity, groups);
+    });
+    // In this process at once; the others hear of it by the commit. Known in half a second even if this look fails.
+    if (counted.reason !== null) await this.#board.look().catch(() => {});
+    return counted;
+  }
+
+  async #countAll(
+    tx: Transaction,
+    identity: Identity,
+    groups: readonly Group[],
+  ): Promise<{ readonly reason: ReasonId | null; readonly campaign: number | null }> {
+    const { key } = this.#options.keyring.blindIndex;
+    const shown = new Map<number, { readonly simhash: bigint; readonly people: Buffer[] }>();
+    for (const { simhash, people } of groups) {
+      const campaign = await campaignOf(tx, identity.name, simhash, CAMPAIGN_BITS);
+      if ((await findFreeze(tx, identity.name, campaign)) !== null)
+        return { reason: 'frozen', campaign };
+      const all = shown.get(campaign) ?? { simhash, people: [] };
+      for (const person of people) all.people.push(blindIndex(key, 'exposed', person));
+      shown.set(campaign, all);
+    }
+    const isEnforced = identity.mode === 'enforce';
+    let over: number | null = null;
+    for (const [campaign, { simhash, people }] of shown) {
+      const count = await countExposed(tx, identity.name, campaign, people, this.#windowMs);
+      if (count <= this.#exposedMax(identity)) continue;
+      over ??= campaign;
+      if (isEnforced) await freezeWithin(tx, budgetFreeze(identity.name, campaign), simhash);
+    }
+    // A refused call shows nobody to anybody.
+    if (over === null || !isEnforced)
+      for (const [campaign, { people }] of shown)
+        await insertExposed(tx, identity.name, campaign, people);
+    const [first] = shown.keys();
+    return over === null
+      ? { reason: null, campaign: first ?? null }
+      : { reason: 'exposure-budget', campaign: over };
+  }
+
+  /** More than one message of this identity may show: else the first call that is allowed would be over the budget. */
+  #exposedMax(identity: Identity): number {
+    const once = identity.visibleOutsidersMax ?? POLICIES[identity.policy].visibleOutsidersMax;
+    return Math.max(this.#options.exposedMax ?? EXPOSED_MAX, once + 2);
+  }
+
+  get #windowMs(): number {
+    return this.#options.windowMs ?? DAY_MS;
+  }
+
+  #groupsOf(call: GuardedCall, { outsiders }: Judgement): readonly Group[] {
+    const [only] = call.copies;
+    if (call.copies.length === 1 && only !== undefined)
+      return [{ simhash: this.#textOf(only), people: new Set(outsiders) }];
+    const everybody = new Set(outsiders);
+    const groups = new Map<bigint, Group>();
+    for (const copy of call.copies) {
+      const people = shownIn(copy, everybody);
+      if (people.length < 2) continue;
+      const text = this.#textOf(copy);
+      const group = groups.get(text) ?? { simhash: text, people: new Set() };
+      for (const person of people) group.people.add(person);
+      groups.set(text, group);
+    }
+    return [...groups.values()];
+  }
+
+  /** What is kept has a campaign too: it is released, refused and frozen by it. */
+  #nameCampaign(call: GuardedCall, { name }: Identity): Promise<number | null> {
+    const [first] = call.copies;
+    if (first === undefined) return Promise.resolve(null);
+    return this.#options.db.transaction(async (tx) => {
+      await lockIdentity(tx, name);
+      return campaignOf(tx, name, this.#textOf(first), CAMPAIGN_BITS);
+    });
+  }
+
+  #textOf(copy: Submission): bigint {
+    return simhash(parseMessage(copy.bytes), this.#seed);
+  }
+
+  #learnUnless(reasons: readonly ReasonId[], identity: Identity, { readers }: Judgement): void {
+    if (!reasons.includes('unusual-size')) this.#learn(identity.name, readers);
+  }
+
+  #learn(identity: string, readers: number): void {
+    let sizes = this.#sizes.get(identity);
+    if (sizes === undefined) {
+      sizes = newSizes({ identity, calls: 0, readers_max: 0, readers_p95: 0 });
+      this.#sizes.set(identity, sizes);
+    }
+    sizes.calls++;
+    if (readers > sizes.max) sizes.max = readers;
+    // A running estimate: up by 19 steps of a size that 5 % of calls exceed, down by one.
+    const step = Math.max(0.05, sizes.p95 * 0.01);
+    sizes.p95 = Math.max(1, sizes.p95 + (readers > sizes.p95 ? 19 * step : -step));
+  }
+
+  #storeSoon(): void {
+    this.#storing = this.#storing.then(() => this.#store()).catch(() => {});
+  }
+
+  async #store(): Promise<void> {
+    const learnt: UsualSizeRow[] = [];
+    for (const [identity, sizes] of this.#sizes) {
+      if (sizes.calls === 0) continue;
+      const { calls, max, p95 } = sizes;
+      learnt.push({ identity, calls, readers_max: max, readers_p95: Math.round(p95) });
+    }
+    if (learnt.length === 0) return;
+    const stored = await addUsualSizes(this.#options.db, learnt);
+    const taken = new Map(learnt.map((row) => [row.identity, row.calls]));
+    for (const row of stored) {
+      const sizes = this.#sizes.get(row.identity);
+      if (sizes === undefined) continue;
+      sizes.stored = row;
+      sizes.calls -= taken.get(row.identity) ?? 0;
+    }
+  }
+
+  #forgetSoon(): void {
+    forgetExposed(this.#options.db, this.#windowMs).catch(() => {
+      this.#options.log?.('guard.forget-failed {"remedy":"tried again in an hour"}');
+    });
+  }
+}
+
+function newSizes(stored: UsualSizeRow): Sizes {
+  return { stored, calls: 0, max: 0, p95: stored.readers_p95 };
+}
+
+function budgetFreeze(identity: string, campaign: number): Parameters<typeof freezeWithin>[1] {
+  return { identity, campaign, reason: 'exposure-budget', by: 'system' };
+}
+
+function domainOf(canonical: string): string {
+  return canonical.slice(canonical.lastIndexOf('@') + 1);
+}
+
+/** Of all copies; what is no address counts as given. */
+function everyReader(call: GuardedCall, holds: (canonical: string) => boolean): boolean {
+  return call.copies.every(({ envelope }) =>
+    envelope.recipients.every((text) => holds(canonicalAddress(text) ?? text.toLowerCase())),
+  );
+}
+
+/** Who of these stands in the To and Cc of this copy. */
+function shownIn(copy: Submission, everybody: ReadonlySet<string>): readonly string[] {
+  const shown = new Set<string>();
+  for (const { surface, address } of mentionsIn(parseMessage(copy.bytes)))
+    if (surface === 'recipients' && everybody.has(address)) shown.add(address);
+  return [...shown];
+}
+
+interface Asked {
+  readonly indexes: readonly Buffer[];
+  resolve(any: boolean): void;
+  reject(error: unknown): void;
+}
+
+/** One query at a time on the suppression list, for everybody who asked while the one before ran. */
+class BatchedLookup {
+  readonly #db: Database;
+  #waiting: Asked[] = [];
+  #busy = false;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  hasAny(indexes: readonly Buffer[]): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ indexes, resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    while (this.#waiting.length > 0) {
+      // Calls that come in the same turn are asked for together.
+      await Promise.resolve();
+      const batch = this.#waiting.splice(0);
+      try {
+        const found = await suppressedAmong(
+          this.#db,
+          batch.flatMap(({ indexes }) => indexes),
+        );
+        const hexes = new Set(found.map((index) => index.toString('hex')));
+        for (const { indexes, resolve } of batch)
+          resolve(hexes.size > 0 && indexes.some((index) => hexes.has(index.toString('hex'))));
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#busy = false;
+  }
+}
+
+/** @throws Fault `database.*` where freezes or usual sizes cannot be read at the start. */
+export async function createCircumstances(
+  options: CircumstancesOptions,
+): Promise<LiveCircumstances> {
+  const board = await openFreezeBoard(options.db);
+  try {
+    return new LiveAround(options, board, await listUsualSizes(options.db));
+  } catch (error) {
+    await board.close();
+    throw error;
+  }
+}
