@@ -310,8 +310,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     closers.push(() => releases.close());
     const say: GateParts['say'] = (event, fields) => log(`${event} ${JSON.stringify(fields)}`);
     const copiesOf = new Map<string, CopiesOf>();
-    const gates = await startGates({ options, keyring, guard, outbox, closers, copiesOf, say });
     await outbox.start();
+    const gates = await startGates({ options, keyring, guard, outbox, closers, copiesOf, say });
     const close = (): Promise<void> => closeAll(closers);
     return {
       config,

@@ -46,7 +46,7 @@ export type Connection =
       readonly database: string;
     };
 
-/** Every advisory lock of the system, so that no two meanings share a number. */
+/** Every advisory lock of one number; 7_311_003 (exposure.ts) and 7_311_004 (kept.ts) are the first of two. */
 export const ADVISORY_LOCKS: { readonly migrate: number; readonly sequencer: number } = {
   migrate: 7_311_001,
   sequencer: 7_311_002,

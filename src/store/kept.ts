@@ -74,7 +74,7 @@ const COLUMNS = `id, at, gate, identity, kind, cut, state, verdict, reasons, cam
 const CHANNEL = 'undisclosed_kept';
 
 /** First half of a two-part lock number; those of ADVISORY_LOCKS have one part and are others. */
-const FINGERPRINT_LOCK = 7_311_003;
+const FINGERPRINT_LOCK = 7_311_004;
 
 /**
  * The id under which this very call was kept since then, or null. Until the transaction ends nobody else gets an answer about

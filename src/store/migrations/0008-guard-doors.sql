@@ -36,6 +36,7 @@ CREATE TABLE kept (
 CREATE INDEX ON kept (fingerprint, at);
 CREATE INDEX ON kept (next_at) WHERE state = 'sending';
 CREATE INDEX ON kept (at) WHERE state = 'held';
+CREATE INDEX ON kept (next_at) WHERE sealed IS NOT NULL;
 
 CREATE TABLE kept_delivery (
   kept text NOT NULL REFERENCES kept ON DELETE CASCADE,
