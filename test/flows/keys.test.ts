@@ -130,7 +130,7 @@ describe('keys backup, keys restore and keys rotate', () => {
     );
     assert.deepEqual(
       rows.map(({ kek_version }) => kek_version),
-      [2, 2],
+      [2, 2, 2],
     );
     await first.run('keys', 'backup', backup, '--as', 'alice');
     await assert.rejects(first.run('keys', 'backup', backup, '--as', 'alice'), {
