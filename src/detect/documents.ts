@@ -68,10 +68,12 @@ function isFile(part: Part): boolean {
   return part.texts.length === 0 || isContainer(part.content);
 }
 
-/** P, %, 1f, 7, R, d0, x, fd, B, (, M. */
-const FIRST_BYTES = new Set([0x50, 0x25, 0x1f, 0x37, 0x52, 0xd0, 0x78, 0xfd, 0x42, 0x28, 0x4d]);
+/** P, %, 1f, 7, R, d0, x, fd, B, (, M, {. */
+const FIRST_BYTES = new Set([
+  0x50, 0x25, 0x1f, 0x37, 0x52, 0xd0, 0x78, 0xfd, 0x42, 0x28, 0x4d, 0x7b,
+]);
 const CONTAINER =
-  /^(?:504b0[35]0[46]|25504446|1f8b08|377abcaf|52617221|d0cf11e0|789f3e22|fd377a58|425a6839|28b52ffd|4d534346)/;
+  /^(?:504b0[35]0[46]|25504446|1f8b08|377abcaf|52617221|d0cf11e0|789f3e22|fd377a58|425a6839|28b52ffd|4d534346|7b5c7274)/;
 
 /** A file that MIME calls text and that none is: what it is called does not hide what is in it. */
 function isContainer(content: Uint8Array): boolean {

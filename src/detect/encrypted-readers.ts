@@ -9,6 +9,7 @@ import type { Finding } from './finding.ts';
 import { readPgp } from './sealed-mail.ts';
 
 const ARMOR = 'BEGIN PGP MESSAGE-----';
+const ARMOR_BYTES = Buffer.from(ARMOR);
 
 /** One finding for each part that shows two keys or more; how many of them are too many is policy. */
 export function encryptedReaders(message: ParsedMessage): readonly Finding[] {
@@ -18,7 +19,7 @@ export function encryptedReaders(message: ParsedMessage): readonly Finding[] {
   }
   if (
     !Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength).includes(
-      ARMOR,
+      ARMOR_BYTES,
     )
   ) {
     return findings;

@@ -13,7 +13,7 @@ import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
 import { binaryAddresses } from './attachment-text.ts';
-import { isCalendar } from './calendar.ts';
+import { isCalendar, isCard, unfolded } from './calendar.ts';
 import { openedIn } from './documents.ts';
 import { headerLabel } from './header-label.ts';
 import { htmlPlace, htmlTextNear } from './html-text.ts';
@@ -213,17 +213,24 @@ function readContent(part: Part, reading: Reading): void {
   const opened = openedIn(reading.message).get(part);
   if (opened !== undefined) readOpened(part, opened, reading);
   for (const text of part.texts) {
-    if (isCalendarPart(part, text)) {
+    const pieces = foldedPieces(part, text);
+    if (pieces === null) readText(part, text, reading);
+    else {
       const surface = part.disposition === 'attachment' ? 'attachment' : 'body';
-      for (const piece of calendarPieces(text)) readPiece(part, piece, surface, reading);
-    } else readText(part, text, reading);
+      for (const piece of pieces) readPiece(part, piece, surface, reading);
+    }
   }
 }
 
-function isCalendarPart(part: Part, text: string): boolean {
-  if (part.contentType === 'text/calendar') return true;
+const FOLDED_TYPE = /^text\/(?:calendar|(?:x-)?vcard|directory)$/;
+
+/** A calendar or a card, whose lines are folded anywhere, in an address too; null for any other text. */
+function foldedPieces(part: Part, text: string): readonly Piece[] | null {
   const attached = part.disposition === 'attachment' || part.fileName !== '';
-  return attached && isCalendar(text);
+  const typed = part.contentType.startsWith('text/') && FOLDED_TYPE.test(part.contentType);
+  if (!attached && !typed) return null;
+  if (part.contentType === 'text/calendar' || isCalendar(text)) return calendarPieces(text);
+  return isCard(text) ? [{ kind: 'text', label: 'card', text: unfolded(text) }] : null;
 }
 
 function readOpened(part: Part, opened: Opened, reading: Reading): void {

@@ -42,7 +42,7 @@ const UNMISTAKABLE = /(?:<|&lt;)\?(?:=|php) /;
 /** All linear: every repetition is bounded and stops at its own closing mark. */
 const DIALECTS: readonly Dialect[] = [
   { marker: '{{', pattern: new RegExp(`\\{\\{\\{?${NAME}\\}\\}`, 'u') },
-  { marker: '{%', pattern: /\{%-?[ \t]*[a-z_]{2,20}\b[^{}\n]{0,120}%\}/i },
+  { marker: '{%', pattern: /\{%-?[ \t]*[a-z_][a-z0-9_]{1,20}\b[^{}\n]{0,120}%\}/i },
   { marker: '%7B%7B', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
   { marker: '%7b%7b', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
   { marker: '%recipient', pattern: /%recipient(?:[._][\w-]{1,60})?%/i },

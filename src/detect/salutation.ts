@@ -34,13 +34,12 @@ const NOBODY_IN_PARTICULAR = new Set(
 
 /** The words of a name as they are compared. */
 export function nameOf(text: string): Name {
-  return text
-    .normalize('NFD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .replaceAll('ß', 'ss')
-    .split(/[^\p{L}\p{N}]+/u)
-    .filter((word) => word !== '' && !TITLES.has(word));
+  const plain = /^[A-Za-z0-9 ]*$/.test(text) ? text.toLowerCase() : withoutAccents(text);
+  return plain.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '' && !TITLES.has(word));
+}
+
+function withoutAccents(text: string): string {
+  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replaceAll('ß', 'ss');
 }
 
 /** The name greeted; empty where nobody in particular is. */

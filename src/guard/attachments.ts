@@ -5,6 +5,7 @@
  * costs four searches of its bytes, and no promise.
  */
 
+import { createHash } from 'node:crypto';
 import { pdfsIn } from '../detect/documents.ts';
 import { fullBudget } from '../detect/inflate.ts';
 import { nothingOpened, openFile } from '../detect/open-file.ts';
@@ -42,16 +43,29 @@ async function readCopies(copies: readonly Submission[]): Promise<readonly Submi
       read.push(copy);
       continue;
     }
+    read.push(await readCopy(copy, readings, until));
+  }
+  return read;
+}
+
+async function readCopy(
+  copy: Submission,
+  readings: Map<string, Promise<PdfReading>>,
+  until: number,
+): Promise<Submission> {
+  try {
     const message = parseMessage(copy.bytes);
     for (const pdf of pdfsIn(message).slice(0, FILES_MAX)) {
-      const key = Buffer.from(pdf).toString('latin1');
+      const key = createHash('sha256').update(pdf).digest('base64');
       const reading = readings.get(key) ?? readPdf(pdf, until);
       readings.set(key, reading);
       givePdfReading(pdf, await reading);
     }
-    read.push({ ...copy, message });
+    return { ...copy, message };
+  } catch {
+    // What fails here fails in the judge too, and there it is told and deferred.
+    return copy;
   }
-  return read;
 }
 
 /** Text, links, notes, fields, properties and attached files of one PDF. Never rejects. */
