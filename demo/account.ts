@@ -146,6 +146,7 @@ const STEP_NAMES: Readonly<Record<string, string>> = {
   sign: 'Sign (DKIM)',
   release: 'Send',
   mistakes: 'Make the mistakes',
+  usual: 'A usual day at the gates',
   read: 'Read what arrived',
   prove: 'Write the proof',
 };

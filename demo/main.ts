@@ -19,6 +19,7 @@ import {
   serveReport,
   writeAccount,
 } from './account.ts';
+import { sayConsole, signIns, startSlowBroadcast } from './console.ts';
 import { makeMistakes } from './mistakes.ts';
 import type { AccountMistake } from './page.ts';
 import { count } from './plots.ts';
@@ -26,21 +27,24 @@ import { Processes } from './processes.ts';
 import { type FarSides, startFarSides, walkTheRoad } from './road.ts';
 import { sampleCustomers, writeCustomersCsv } from './sample-customers.ts';
 import { command, MISTAKE_PEOPLE, type Settings, type Stage, say } from './stage.ts';
+import { makeUsualMail } from './usual-mail.ts';
 
 const HELP = `Usage: undisclosed demo [--people N] [--out DIR] [--no-console]
 
 The whole road on sample customers: import, freeze, prepare, approval by a second person, signing,
 release to a local far side, proof. Then the mistake in each form it is told in, which does not
-leave. Needs nothing but this checkout; sends nothing beyond 127.0.0.1.
+leave, and what the guard passes, splits and holds. At its end the console is running on a 127.0.0.1
+address, with two sample sign-ins. Needs nothing but this checkout; sends nothing beyond 127.0.0.1.
 
   --people N     how many sample customers (default 22000)
   --out DIR      the folder for what happened (default undisclosed-demo; an earlier demo's is replaced)
-  --no-console   ends at once; otherwise the account stays on a 127.0.0.1 address until Ctrl-C
+  --no-console   ends at once; otherwise console and account stay on 127.0.0.1 until Ctrl-C
   --json         one JSON document (result.json) and nothing else; ends at once
   --help         this text
 `;
 
 const SEED = 20191101;
+const USUAL_PEOPLE = 400;
 
 function readSettings(args: readonly string[]): Settings | 'help' {
   const { values } = parseArgs({
@@ -113,6 +117,31 @@ async function mistakesOf(
   return { mistakes, reading: counted };
 }
 
+/** What is no mistake in the header: passed, sent as copies, or held for people. */
+async function usualMail(stage: Stage, far: FarSides): Promise<void> {
+  stage.io.stdout('\n');
+  say(stage, 'And a usual day at the same gates:', '');
+  const customers = [];
+  for (const customer of sampleCustomers(stage.settings.people, SEED)) {
+    if (/^[\x21-\x7e]+$/.test(customer.email)) customers.push(customer);
+    if (customers.length === USUAL_PEOPLE) break;
+  }
+  const started = performance.now();
+  const words = {
+    pass: 'passed',
+    split: 'sent as private copies',
+    hold: 'HELD',
+    refuse: 'REFUSED',
+  };
+  for (const { title, verdict, wanted } of await makeUsualMail(far, customers)) {
+    say(stage, `${title}: ${words[verdict]}.`, '    ');
+    if (verdict !== wanted) throw new Error(`"${title}" was ${words[verdict]}`);
+  }
+  stage.seconds.push({ step: 'usual', seconds: (performance.now() - started) / 1000 });
+  const held = await command<readonly unknown[]>(stage, 'usual', ['hold', 'list', '--as', 'bob']);
+  say(stage, `${count(held.length)} calls wait: two people release one, one person refuses it.`);
+}
+
 async function wholeDemo(stage: Stage): Promise<DemoResult> {
   const { settings, work } = stage;
   const started = performance.now();
@@ -132,6 +161,7 @@ async function wholeDemo(stage: Stage): Promise<DemoResult> {
   );
   if (reading.people !== settings.people || reading.missing > 0 || reading.disclosures > 0)
     throw new Error('the independent reading does not find everybody, or finds a disclosure');
+  await usualMail(stage, far);
   const proof = await prove(stage, road);
   const seconds = (performance.now() - started) / 1000;
   const result = await writeAccount(stage, road, reading, mistakes, proof, seconds);
@@ -252,24 +282,29 @@ export async function runDemo(args: readonly string[], io: CommandIo): Promise<E
     await rm(settings.out, { recursive: true, force: true });
     return end === 'interrupted' ? 130 : 2;
   }
+  if (settings.console) await staysOpen(stage, end.report, interrupted);
   await clean();
-  if (!settings.json) return showReport(stage, end.report, interrupted);
-  io.stdout(`${JSON.stringify(end)}\n`);
+  if (settings.json) io.stdout(`${JSON.stringify(end)}\n`);
+  else if (!settings.console) io.stdout(`Figures  ${join(settings.out, 'result.json')}\n`);
   return 0;
 }
 
-async function showReport(
+/** Account and console on their addresses, until somebody ends it. */
+async function staysOpen(
   stage: Stage,
   report: string,
   interrupted: Promise<unknown>,
-): Promise<ExitStatus> {
+): Promise<void> {
   const { io, settings } = stage;
   const { server, url } = await serveReport(report);
-  io.stdout(
-    `         ${settings.console ? `${url} (until Ctrl-C)` : url}\n${join(settings.out, 'result.json')}\n`,
-  );
-  if (settings.console) await interrupted;
+  io.stdout(`         ${url}\nFigures  ${join(settings.out, 'result.json')}\n`);
+  const opened = (async () => {
+    const people = await startSlowBroadcast(stage);
+    sayConsole(stage, await signIns(stage), people);
+  })().catch((error: Error) => {
+    if (!stage.processes.ending) io.stderr(`undisclosed: no console: ${error.message}\n`);
+  });
+  await Promise.race([opened.then(() => interrupted), interrupted]);
   server.closeAllConnections();
   server.close();
-  return 0;
 }

@@ -65,15 +65,35 @@ export class Processes {
     return running;
   }
 
-  /** Runs a program to its end; its progress goes to our standard error. */
+  /** Starts a program that nobody listens to; it is ended with the others. */
+  startQuietly(args: readonly string[], env: Readonly<Record<string, string | undefined>>): void {
+    const child = spawn(process.execPath, [...process.execArgv, ...args], {
+      env: { ...process.env, ...env },
+      stdio: 'ignore',
+      detached: true,
+    });
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    this.#running.push({
+      child,
+      ready: '',
+      lines: [],
+      stop: async () => {
+        if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+        await exited;
+      },
+    });
+  }
+
+  /** Runs a program to its end; its progress goes to our standard error, unless it is to be quiet. */
   run(
     args: readonly string[],
     env: Readonly<Record<string, string | undefined>>,
+    quiet = false,
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [...process.execArgv, ...args], {
         env: { ...process.env, ...env },
-        stdio: ['ignore', 'pipe', 'inherit'],
+        stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'],
       });
       let stdout = '';
       child.stdout.on('data', (chunk) => {

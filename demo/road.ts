@@ -16,7 +16,12 @@ export interface FarSides {
   readonly sinkPort: number;
   readonly smtpPort: number;
   readonly sendgridUrl: string;
-  readonly keys: { readonly person: string; readonly program: string };
+  readonly keys: {
+    readonly person: string;
+    readonly program: string;
+    readonly shop: string;
+    readonly club: string;
+  };
 }
 
 async function issueKey(
@@ -47,6 +52,8 @@ export async function startFarSides(stage: Stage): Promise<FarSides> {
   const provider = await processes.start([join(HERE, 'provider.mjs')], env, quiet);
   const person = await issueKey(stage, 'office-mail', 'person');
   const program = await issueKey(stage, 'newsletter', 'bulk');
+  const shop = await issueKey(stage, 'shop', 'transactional');
+  const club = await issueKey(stage, 'members-club', 'bulk');
   const config = {
     origin: 'demo.northwind.example/ledger',
     companyDomains: ['northwind.example'],
@@ -59,7 +66,13 @@ export async function startFarSides(stage: Stage): Promise<FarSides> {
         baseUrl: `http://127.0.0.1:${provider.ready}`,
         apiKeyEnv: 'DEMO_PROVIDER_KEY',
       },
-      callers: [person.caller, program.caller],
+      callers: [
+        person.caller,
+        // A newsletter is written to as many at once; others are held at ten times what is usual.
+        { ...program.caller, readersMax: 1000 },
+        shop.caller,
+        { ...club.caller, split: true },
+      ],
     },
   };
   await writeFile(join(work, 'config.json'), JSON.stringify(config));
@@ -75,7 +88,7 @@ export async function startFarSides(stage: Stage): Promise<FarSides> {
     sinkPort: Number(sink.ready),
     smtpPort: Number(gate('smtp-relay').split(':').at(-1)),
     sendgridUrl: gate('provider-api:sendgrid'),
-    keys: { person: person.key, program: program.key },
+    keys: { person: person.key, program: program.key, shop: shop.key, club: club.key },
   };
 }
 

@@ -1,10 +1,11 @@
 /**
  * The far side of the demo: an SMTP server that keeps what it accepts. Shares no code with the sender.
  *
- *     node demo/sink.mjs DIR     prints "ready PORT"; ends on SIGTERM or when stdin closes
+ *     node demo/sink.mjs DIR [MS]     prints "ready PORT"; ends on SIGTERM or when stdin closes
  *
  * Each message becomes DIR/000001.eml (dots unstuffed) and one line of DIR/envelopes.tsv:
  * number, MAIL FROM, RCPT TO joined by commas, smtputf8 (0 or 1), time in ms since 1970.
+ * With MS each message is answered that much later, as receivers on the real network do.
  * Invariant: both are written before the 250 is. A started-again sink goes on counting.
  */
 
@@ -30,6 +31,7 @@ if (directory === undefined) {
   process.stderr.write('usage: node demo/sink.mjs DIR\n');
   process.exit(2);
 }
+const delayMs = Number(process.argv[3] ?? 0);
 mkdirSync(directory, { recursive: true });
 let count = readdirSync(directory).reduce(
   (highest, name) => Math.max(highest, Number(/^(\d+)\.eml$/.exec(name)?.[1] ?? 0)),
@@ -194,6 +196,7 @@ function serve(socket) {
     inData: false,
     tooLarge: false,
     leaving: false,
+    said: Promise.resolve(),
   };
   reset(session);
   sockets.add(socket);
@@ -203,9 +206,19 @@ function serve(socket) {
   socket.on('data', (chunk) => {
     session.pending =
       session.pending.length === 0 ? chunk : Buffer.concat([session.pending, chunk]);
+    const before = count;
     const answers = work(session);
-    if (session.leaving) socket.end(answers);
-    else if (answers !== '') socket.write(answers, 'latin1');
+    const say = () => {
+      if (session.leaving) socket.end(answers);
+      else if (answers !== '') socket.write(answers, 'latin1');
+    };
+    if (delayMs === 0) {
+      say();
+      return;
+    }
+    // In the order of the commands, however long one of them takes.
+    const wait = count > before ? delayMs * (0.7 + Math.random() * 0.6) : 0;
+    session.said = session.said.then(() => new Promise((done) => setTimeout(done, wait))).then(say);
   });
   socket.write(GREETING);
 }

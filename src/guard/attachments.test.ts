@@ -200,9 +200,12 @@ describe('a list of people', () => {
     assert.equal(await verdict(workbook({ cells: people(19) }), call), 'pass');
   });
 
-  it('is refused between people where one of them is a customer', async () => {
+  it('is held between people where one of them is a customer', async () => {
     const call: Call = { policy: 'person', customers: ['person1@y.test'] };
-    assert.equal(await verdict(workbook({ cells: people(2) }), call), SHOWN);
+    assert.equal(
+      await verdict(workbook({ cells: people(2) }), call),
+      'hold foreign-address-attachment',
+    );
   });
 
   it('is named as one in a bulk call from three on', async () => {

@@ -1,0 +1,130 @@
+/** A usual day at the gates: what passes, what is sent as copies, what waits for people; each by a connection of its own. */
+
+import { createRequire } from 'node:module';
+// biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
+import { sendMail } from './mail-client.mjs';
+import { message } from './mistakes.ts';
+import type { FarSides } from './road.ts';
+import type { SampleCustomer } from './sample-customers.ts';
+
+export interface UsualMail {
+  readonly title: string;
+  /** Its verdict as the caller can tell it from the gate's own answer. */
+  readonly verdict: 'pass' | 'split' | 'hold' | 'refuse';
+  readonly wanted: UsualMail['verdict'];
+}
+
+const RECEIPTS = 24;
+const MEMBERS = 12;
+const LIST_ROWS = 60;
+const UNFILLED_READERS = 150;
+const OFFICE = 'office@northwind.example';
+const SHOP = 'orders@northwind.example';
+const CLUB = 'club@northwind.example';
+const NEWS = 'notices@northwind.example';
+
+function verdictOf({ code, text }: { code: number; text: string }): UsualMail['verdict'] {
+  if (code !== 250) return 'refuse';
+  if (text.includes('held until')) return 'hold';
+  return text.includes('copy of their own') ? 'split' : 'pass';
+}
+
+/** A person's mail with the customer list attached: the slip that no header check can see. */
+function withList(customers: readonly SampleCustomer[]): string {
+  const rows = customers.map(({ id, email, name }) => `${id},${name},${email}`);
+  const csv = Buffer.from(`id,name,email\r\n${rows.join('\r\n')}\r\n`).toString('base64');
+  const body = [
+    '--part',
+    'Content-Type: text/plain; charset=utf-8',
+    '',
+    'Here are the figures that you asked for.',
+    '--part',
+    'Content-Type: text/csv; name="figures.csv"',
+    'Content-Disposition: attachment; filename="figures.csv"',
+    'Content-Transfer-Encoding: base64',
+    '',
+    csv.replace(/.{76}/g, '$&\r\n'),
+    '--part--',
+  ].join('\r\n');
+  const to = 'To: <audit@partner.example>\r\n';
+  return message(OFFICE, to, 'The figures for the audit', body).replace(
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Type: multipart/mixed; boundary="part"',
+  );
+}
+
+interface SendGrid {
+  setApiKey(key: string): void;
+  client: { setDefaultRequest(name: string, value: string): void };
+  send(mail: object): Promise<readonly [{ headers: Readonly<Record<string, unknown>> }, unknown]>;
+}
+
+/** One provider call with a placeholder that nobody filled in; the answer's id is ours when it is kept. */
+async function unfilled(far: FarSides, people: readonly string[]): Promise<UsualMail> {
+  const sendgrid = createRequire(import.meta.url)('@sendgrid/mail') as SendGrid;
+  sendgrid.setApiKey(far.keys.program);
+  sendgrid.client.setDefaultRequest('baseUrl', far.sendgridUrl);
+  const [answer] = await sendgrid.send({
+    personalizations: people.map((email) => ({ to: [{ email }] })),
+    from: NEWS,
+    subject: 'Your statement for November',
+    text: 'Hello {{first_name}},\n\nyour statement for November is ready.\n',
+  });
+  return {
+    title: `A program’s mail to ${people.length} customers, “Hello {{first_name}}” in each`,
+    verdict: String(answer.headers['x-message-id']).startsWith('k-') ? 'hold' : 'pass',
+    wanted: 'hold',
+  };
+}
+
+/** Sends it all, in this order. */
+export async function makeUsualMail(
+  far: FarSides,
+  customers: readonly SampleCustomer[],
+): Promise<readonly UsualMail[]> {
+  const send = async (
+    key: string,
+    from: string,
+    recipients: readonly string[],
+    text: string,
+  ): Promise<UsualMail['verdict']> =>
+    verdictOf(await sendMail({ port: far.smtpPort, key, from, recipients, message: text }));
+  let receipts = 0;
+  for (const { email, id } of customers.slice(0, RECEIPTS)) {
+    const text = `Thank you. The receipt of your deposit is in your account, ${id}.`;
+    const mail = message(SHOP, `To: <${email}>\r\n`, 'Your receipt', text);
+    if ((await send(far.keys.shop, SHOP, [email], mail)) === 'pass') receipts++;
+  }
+  const members = customers.slice(40, 40 + MEMBERS).map(({ email }) => email);
+  const toMembers = `To: ${members.join(',\r\n ')}\r\n`;
+  const invitation = message(CLUB, toMembers, 'The members’ evening', 'Doors open at seven.');
+  const ours = ['ann@northwind.example', 'ben@northwind.example', 'audit@partner.example'];
+  const minutes = message(OFFICE, `To: ${ours.join(', ')}\r\n`, 'Minutes', 'Attached soon.');
+  const list = withList(customers.slice(100, 100 + LIST_ROWS));
+  return [
+    {
+      title: `A shop’s ${RECEIPTS} receipts, one message each`,
+      verdict: receipts === RECEIPTS ? 'pass' : 'refuse',
+      wanted: 'pass',
+    },
+    {
+      title: 'A colleague’s mail to two colleagues and the auditor',
+      verdict: await send(far.keys.person, OFFICE, ours, minutes),
+      wanted: 'pass',
+    },
+    {
+      title: `A club’s invitation to ${MEMBERS} members in one To line`,
+      verdict: await send(far.keys.club, CLUB, members, invitation),
+      wanted: 'split',
+    },
+    {
+      title: `A colleague’s mail to the auditor, ${LIST_ROWS} customers in the attached table`,
+      verdict: await send(far.keys.person, OFFICE, ['audit@partner.example'], list),
+      wanted: 'hold',
+    },
+    await unfilled(
+      far,
+      customers.slice(200, 200 + UNFILLED_READERS).map(({ email }) => email),
+    ),
+  ];
+}
