@@ -76,6 +76,12 @@ const HEADLINES = {
       `**${number(Math.round(r.seconds))} s** (import ${number(Math.round(r.importSeconds))}, freeze ${number(Math.round(r.freezeSeconds))}, prepare ${number(Math.round(r.prepareSeconds))}, sign ${number(Math.round(r.signSeconds))}, release **${number(Math.round(r.releaseSeconds))}**); memory ${number(r.peakMb)} MB at most, ${number(r.peakMbOf10000)} MB at 10,000 people`,
     ],
   ],
+  'customer-index': (r) => [
+    [
+      `The customer index of ${number(r.people)} addresses, read from the database`,
+      `**${r.seconds.toFixed(1)} s**, **${number(Math.round(r.tableMb))} MB**; ${r.lookupMicroseconds.toFixed(1)} µs a look-up`,
+    ],
+  ],
   crash: (r) => [
     [
       `\`kill -9\` of the whole process group, ${r.kills} times in a release of ${number(r.people)}`,
