@@ -1,6 +1,6 @@
 /** The composition root: configuration -> a running system, closed in the reverse order. */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from './base/errors.ts';
@@ -16,7 +16,7 @@ import { readCertificate } from './gates/certificate-files.ts';
 import type { Gate } from './gates/gate.ts';
 import { startMilter } from './gates/milter.ts';
 import { type CopiesOf, startProvider } from './gates/provider.ts';
-import { createSmtpCarrier, decodeKept } from './gates/smtp-carrier.ts';
+import { createSmtpCarrier, decodeKept, type SmtpCarrierOptions } from './gates/smtp-carrier.ts';
 import { startSmtpRelay } from './gates/smtp-relay.ts';
 import { createGuard, type Guard } from './guard/check.ts';
 import { createCircumstances } from './guard/circumstances.ts';
@@ -25,6 +25,7 @@ import { type Identity, identityOf, policyOf } from './guard/identity.ts';
 import type { JudgeSettings } from './guard/judge.ts';
 import { createOutbox, type Outbox } from './guard/outbox.ts';
 import { type Keyring, readKeyring } from './keys/keyring.ts';
+import { token } from './keys/token.ts';
 import type { Anchor } from './ledger/anchors.ts';
 import { type Sequencer, startSequencer } from './ledger/sequencer.ts';
 import type { Policy, PolicyName } from './policy/policy.ts';
@@ -62,6 +63,8 @@ export interface AppOptions {
 }
 
 type Closer = () => Promise<void>;
+
+const HOUR_MS = 3_600_000;
 
 async function openStore(options: AppOptions, closers: Closer[]): Promise<Database> {
   const { config, log } = options;
@@ -106,7 +109,25 @@ interface GateParts {
   readonly outbox: Outbox;
   readonly closers: Closer[];
   readonly copiesOf: Map<string, CopiesOf>;
+  readonly settings: (identity: Identity) => JudgeSettings;
   say(event: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+/** Which copy it was that came back: derived from the call's id and the copy's number, and stored nowhere. */
+function returnPathsOf(
+  domain: string,
+  { keyring }: GateParts,
+): NonNullable<SmtpCarrierOptions['returnPath']> {
+  return {
+    domain,
+    token: (id, number) => token(newestTokenKey(keyring), 'return-path', id, number),
+  };
+}
+
+function newestTokenKey({ token }: Keyring): KeyObject {
+  const newest = token.at(-1);
+  if (newest === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
+  return newest.key;
 }
 
 async function startRelay(parts: GateParts): Promise<Gate[]> {
@@ -116,6 +137,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
   if (smtp !== null) {
     const carrier = createSmtpCarrier({
       nextHop: smtp.nextHop,
+      ...(smtp.returnPath === null ? {} : { returnPath: returnPathsOf(smtp.returnPath, parts) }),
       onFault: (fault) => say('relay.carrier', { code: fault.code, message: fault.message }),
     });
     closers.push(() => carrier.close());
@@ -154,6 +176,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
           return user === '' ? unknown : (callerNamed(config, user) ?? unknown);
         },
         handOver: smtp !== null,
+        ...(milter.mask ? { mask: { settings: parts.settings } } : {}),
         log: { warn: say },
       }),
     );
@@ -173,8 +196,6 @@ async function startProviderGate(
       where: `environment variable ${setting.apiKeyEnv}`,
       remedy: 'set it for `serve` alone',
     });
-  const [token] = keyring.token;
-  if (token === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
   const { listen, approvedTemplates, eventsUrl, baseUrl } = setting;
   const tls = listen.tls === null ? {} : { tls: await readCertificate(listen.tls) };
   return startProvider({
@@ -184,7 +205,7 @@ async function startProviderGate(
     upstream: { baseUrl, credential },
     eventsUrl,
     callers: (key) => callerOf(config, key),
-    tokenKey: token.key,
+    tokenKey: newestTokenKey(keyring),
     road: guard.road(name),
     log: { info: () => {}, warn: say },
     carry: (carrier, read) => {
@@ -216,7 +237,12 @@ interface GuardParts {
 async function openGuard(
   { config, db, keyring, brake, sender, log }: GuardParts,
   closers: Closer[],
-): Promise<{ guard: Guard; outbox: Outbox; settingsOf: LookDesk['settingsOf'] }> {
+): Promise<{
+  guard: Guard;
+  outbox: Outbox;
+  settings: GateParts['settings'];
+  settingsOf: LookDesk['settingsOf'];
+}> {
   const index = await openCustomerIndex({ db, keyring, log });
   closers.push(() => index.close());
   const circumstances = await createCircumstances({ db, keyring, log });
@@ -232,6 +258,7 @@ async function openGuard(
     keyring,
     sender,
     log,
+    holdMs: config.gates.hold.hours * HOUR_MS,
     frozen: (identity, campaign) =>
       halted(policyOfName.get(identity)) || circumstances.frozen(identity, campaign),
   });
@@ -257,7 +284,7 @@ async function openGuard(
   closers.push(() => guard.close());
   const settingsOf = (name: string): JudgeSettings =>
     settings(callerNamed(config, name) ?? identityOf(name, 'bulk'));
-  return { guard, outbox, settingsOf };
+  return { guard, outbox, settings, settingsOf };
 }
 
 async function closeAll(closers: readonly Closer[]): Promise<void> {
@@ -290,7 +317,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const stopWatching = watchHaltFile(db, config.dataDir, brake);
     closers.push(async () => stopWatching());
     const sender = newId('s');
-    const { guard, outbox, settingsOf } = await openGuard(
+    const { guard, outbox, settings, settingsOf } = await openGuard(
       { config, db, keyring, brake, sender, log },
       closers,
     );
@@ -311,7 +338,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const say: GateParts['say'] = (event, fields) => log(`${event} ${JSON.stringify(fields)}`);
     const copiesOf = new Map<string, CopiesOf>();
     await outbox.start();
-    const gates = await startGates({ options, keyring, guard, outbox, closers, copiesOf, say });
+    const gates = await startGates({
+      ...{ options, keyring, guard, outbox, closers, copiesOf, settings, say },
+    });
     const close = (): Promise<void> => closeAll(closers);
     return {
       config,
