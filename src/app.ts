@@ -1,6 +1,6 @@
 /** The composition root: configuration -> a running system, closed in the reverse order. */
 
-import { createHash, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from './base/errors.ts';
@@ -24,7 +24,7 @@ import type { LookDesk } from './guard/hold.ts';
 import { type Identity, identityOf, policyOf } from './guard/identity.ts';
 import type { JudgeSettings } from './guard/judge.ts';
 import { createOutbox, type Outbox } from './guard/outbox.ts';
-import { type Keyring, readKeyring } from './keys/keyring.ts';
+import { type Keyring, newestTokenKey, readKeyring } from './keys/keyring.ts';
 import { token } from './keys/token.ts';
 import type { Anchor } from './ledger/anchors.ts';
 import { type Sequencer, startSequencer } from './ledger/sequencer.ts';
@@ -122,12 +122,6 @@ function returnPathsOf(
     domain,
     token: (id, number) => token(newestTokenKey(keyring), 'return-path', id, number),
   };
-}
-
-function newestTokenKey({ token }: Keyring): KeyObject {
-  const newest = token.at(-1);
-  if (newest === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
-  return newest.key;
 }
 
 async function startRelay(parts: GateParts): Promise<Gate[]> {

@@ -10,6 +10,7 @@ export type EntryKind =
   | 'customers.erased'
   | 'suppression.changed'
   | 'keys.rotated'
+  | 'keys.issued'
   | 'broadcast.created'
   | 'broadcast.frozen'
   | 'broadcast.prepared'

@@ -116,7 +116,7 @@ test('as set: the milter masks, a hold waits so many hours, each copy has a retu
     config({ returnPath: 'bounces.company.example' }, { mask: true }, { hours: 5 }),
   );
   const masked = await askMilter(serving);
-  assert.match(masked, /^m \0\0\0\u0001To\0 ?undisclosed-recipients:;\0$/m);
+  assert.match(masked, /^m [^T]*To\0 ?undisclosed-recipients:;\0$/m);
   assert.match(masked, /^[ac] /m);
   assert.doesNotMatch(masked, /^y /m);
   assert.ok(serving.lines.some((line) => line.startsWith('milter.masked ')));
