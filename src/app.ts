@@ -12,6 +12,7 @@ import { ReleaseDesk } from './broadcast/release-desk.ts';
 import type { ReleaseEnvironment } from './broadcast/release-start.ts';
 import type { CallerSetting, Config, ProviderName, ProviderSetting } from './config.ts';
 import { openCustomerIndex } from './customers/customer-index.ts';
+import { openRecordNames } from './customers/record-names.ts';
 import { readCertificate } from './gates/certificate-files.ts';
 import type { Gate } from './gates/gate.ts';
 import { startMilter } from './gates/milter.ts';
@@ -20,6 +21,7 @@ import { createSmtpCarrier, decodeKept, type SmtpCarrierOptions } from './gates/
 import { startSmtpRelay } from './gates/smtp-relay.ts';
 import { createGuard, type Guard } from './guard/check.ts';
 import { createCircumstances } from './guard/circumstances.ts';
+import { createGreetings } from './guard/greetings.ts';
 import type { LookDesk } from './guard/hold.ts';
 import { type Identity, identityOf, policyOf } from './guard/identity.ts';
 import type { JudgeSettings } from './guard/judge.ts';
@@ -271,6 +273,10 @@ async function openGuard(
     halted: ({ policy }) => halted(policy),
     settings,
     circumstances,
+    greetings: createGreetings({
+      isCustomer: (canonical) => index.has(canonical),
+      namesOf: openRecordNames({ db, keyring, nameFields: config.nameFields }),
+    }),
     keeper: outbox,
     onFault: (error) =>
       log(`guard.fault ${JSON.stringify({ code: error instanceof Fault ? error.code : 'fault' })}`),

@@ -99,13 +99,15 @@ export interface Config {
   readonly origin: string;
   readonly companyDomains: readonly string[];
   readonly roleAddresses: readonly string[];
+  /** Columns of the register that hold people's names; empty: those that are usually called so. */
+  readonly nameFields: readonly string[];
   readonly anchors: readonly AnchorSetting[];
   readonly gates: GateSettings;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const FILE_NAMES = ['origin', 'companyDomains', 'roleAddresses', 'anchors', 'gates'];
+const FILE_NAMES = 'origin companyDomains roleAddresses nameFields anchors gates'.split(' ');
 const ANCHOR_NAMES = ['kind', 'place'];
 const GATE_NAMES = 'smtp milter sendgrid ses mailgun postmark hold callers'.split(' ');
 const SMTP_NAMES = 'listen certificate key implicitTls nextHop tls anonymous returnPath'.split(' ');
@@ -321,6 +323,7 @@ export function toConfig(env: Environment): Config {
     origin: String(file.origin ?? env.UNDISCLOSED_ORIGIN ?? 'undisclosed.local/ledger'),
     companyDomains: texts(file.companyDomains, 'companyDomains'),
     roleAddresses: texts(file.roleAddresses, 'roleAddresses'),
+    nameFields: texts(file.nameFields, 'nameFields'),
     anchors: anchors(file.anchors),
     gates: gates(file),
   });
