@@ -1,6 +1,5 @@
 /** The composition root: configuration -> a running system, closed in the reverse order. */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from './base/errors.ts';
@@ -10,7 +9,7 @@ import { HaltSwitch, restoreHalts, watchHaltFile } from './broadcast/halt.ts';
 import { lookBeforeWrite } from './broadcast/last-look.ts';
 import { ReleaseDesk } from './broadcast/release-desk.ts';
 import type { ReleaseEnvironment } from './broadcast/release-start.ts';
-import type { CallerSetting, Config, ProviderName, ProviderSetting } from './config.ts';
+import type { Config, ProviderName, ProviderSetting } from './config.ts';
 import { openCustomerIndex } from './customers/customer-index.ts';
 import { openRecordNames } from './customers/record-names.ts';
 import { readCertificate } from './gates/certificate-files.ts';
@@ -19,8 +18,10 @@ import { startMilter } from './gates/milter.ts';
 import { type CopiesOf, startProvider } from './gates/provider.ts';
 import { createSmtpCarrier, decodeKept, type SmtpCarrierOptions } from './gates/smtp-carrier.ts';
 import { startSmtpRelay } from './gates/smtp-relay.ts';
+import { type Callers, callersOf } from './guard/callers.ts';
 import { createGuard, type Guard } from './guard/check.ts';
 import { createCircumstances } from './guard/circumstances.ts';
+import { unknownAudiences } from './guard/declared-audience.ts';
 import { createGreetings } from './guard/greetings.ts';
 import type { LookDesk } from './guard/hold.ts';
 import { type Identity, identityOf, policyOf } from './guard/identity.ts';
@@ -85,25 +86,6 @@ function anchorsOf(config: Config): readonly Anchor[] {
   });
 }
 
-/** Whose key this is; compared as hashes, in constant time. */
-function callerOf(config: Config, key: string): Identity | null {
-  const digest = createHash('sha256').update(key).digest();
-  for (const caller of config.gates.callers)
-    if (timingSafeEqual(digest, Buffer.from(caller.keySha256, 'hex'))) return identityFrom(caller);
-  return null;
-}
-
-function identityFrom(caller: CallerSetting): Identity {
-  const { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax } = caller;
-  return { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax };
-}
-
-/** A caller by name: whom a mail server has authenticated for us. */
-function callerNamed(config: Config, name: string): Identity | null {
-  const caller = config.gates.callers.find((each) => each.name === name);
-  return caller === undefined ? null : identityFrom(caller);
-}
-
 interface GateParts {
   readonly options: AppOptions;
   readonly keyring: Keyring;
@@ -112,6 +94,7 @@ interface GateParts {
   readonly closers: Closer[];
   readonly copiesOf: Map<string, CopiesOf>;
   readonly settings: (identity: Identity) => JudgeSettings;
+  readonly callers: Callers;
   say(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
@@ -127,7 +110,7 @@ function returnPathsOf(
 }
 
 async function startRelay(parts: GateParts): Promise<Gate[]> {
-  const { options, guard, outbox, closers, say } = parts;
+  const { options, guard, outbox, closers, callers, say } = parts;
   const { config } = options;
   const { smtp, milter } = config.gates;
   if (smtp !== null) {
@@ -153,7 +136,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
           port: listen.port,
           tls: listen.tls === null ? null : { ...listen.tls, implicit: smtp.implicitTls },
         },
-        identities: (_user, password) => callerOf(config, password),
+        identities: (_user, password) => callers.byKey(password),
         ...(anonymous === null ? {} : { anonymousIdentity: identityOf('anonymous', anonymous) }),
         road: guard.road('smtp'),
         nextHop: smtp.nextHop,
@@ -169,7 +152,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
         road: guard.road('smtp'),
         identityFor: (macros) => {
           const user = macros.get('{auth_authen}') ?? '';
-          return user === '' ? unknown : (callerNamed(config, user) ?? unknown);
+          return user === '' ? unknown : (callers.named(user) ?? unknown);
         },
         handOver: smtp !== null,
         ...(milter.mask ? { mask: { settings: parts.settings } } : {}),
@@ -183,9 +166,9 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
 async function startProviderGate(
   name: ProviderName,
   setting: ProviderSetting,
-  { options, keyring, guard, outbox, copiesOf, say }: GateParts,
+  { options, keyring, guard, outbox, callers, copiesOf, say }: GateParts,
 ): Promise<Gate> {
-  const { config, env } = options;
+  const { env } = options;
   const credential = env[setting.apiKeyEnv];
   if (credential === undefined)
     throw new Fault('config.no-provider-key', 'the provider’s key is missing', {
@@ -200,7 +183,7 @@ async function startProviderGate(
     approvedTemplates,
     upstream: { baseUrl, credential },
     eventsUrl,
-    callers: (key) => callerOf(config, key),
+    callers: (key) => callers.byKey(key),
     tokenKey: newestTokenKey(keyring),
     road: guard.road(name),
     log: { info: () => {}, warn: say },
@@ -225,13 +208,14 @@ interface GuardParts {
   readonly db: Database;
   readonly keyring: Keyring;
   readonly brake: HaltSwitch;
+  readonly callers: Callers;
   readonly sender: string;
   readonly log: (line: string) => void;
 }
 
 /** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
 async function openGuard(
-  { config, db, keyring, brake, sender, log }: GuardParts,
+  { config, db, keyring, brake, callers, sender, log }: GuardParts,
   closers: Closer[],
 ): Promise<{
   guard: Guard;
@@ -241,7 +225,10 @@ async function openGuard(
 }> {
   const index = await openCustomerIndex({ db, keyring, log });
   closers.push(() => index.close());
-  const circumstances = await createCircumstances({ db, keyring, log });
+  const circumstances = await createCircumstances({
+    ...{ db, keyring, log },
+    isCustomer: (canonical) => index.has(canonical),
+  });
   closers.push(() => circumstances.close());
   const policyOfName = new Map(
     config.gates.callers.map((caller) => [caller.name, caller.policy] as const),
@@ -283,8 +270,18 @@ async function openGuard(
   });
   closers.push(() => guard.close());
   const settingsOf = (name: string): JudgeSettings =>
-    settings(callerNamed(config, name) ?? identityOf(name, 'bulk'));
+    settings(callers.named(name) ?? identityOf(name, 'bulk'));
   return { guard, outbox, settings, settingsOf };
+}
+
+/** Their callers' mail is deferred until somebody declares them: said at the start, so that nobody wonders. */
+async function sayUnknownAudiences(
+  db: Database,
+  { gates }: Config,
+  say: GateParts['say'],
+): Promise<void> {
+  for (const { name, audience } of await unknownAudiences(db, gates.callers))
+    say('alarm guard.audience-unknown', { caller: name, audience });
 }
 
 async function closeAll(closers: readonly Closer[]): Promise<void> {
@@ -317,8 +314,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const stopWatching = watchHaltFile(db, config.dataDir, brake);
     closers.push(async () => stopWatching());
     const sender = newId('s');
+    const callers = callersOf(config.gates.callers);
     const { guard, outbox, settings, settingsOf } = await openGuard(
-      { config, db, keyring, brake, sender, log },
+      { config, db, keyring, brake, callers, sender, log },
       closers,
     );
     const stagesModule = options.stagesModule ?? shippedStages();
@@ -338,8 +336,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const say: GateParts['say'] = (event, fields) => log(`${event} ${JSON.stringify(fields)}`);
     const copiesOf = new Map<string, CopiesOf>();
     await outbox.start();
+    await sayUnknownAudiences(db, config, say);
     const gates = await startGates({
-      ...{ options, keyring, guard, outbox, closers, copiesOf, settings, say },
+      ...{ options, keyring, guard, outbox, closers, copiesOf, settings, callers, say },
     });
     const close = (): Promise<void> => closeAll(closers);
     return {

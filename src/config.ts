@@ -32,6 +32,8 @@ export interface CallerSetting {
   readonly visibleOutsidersMax: number | null;
   /** Environment lock: the only domains that may be written to. */
   readonly recipientDomains: readonly string[] | null;
+  /** The declared audience that its readers must be in, or `customers`; null for anybody. */
+  readonly audience: string | null;
   readonly readersMax: number | null;
 }
 
@@ -116,7 +118,9 @@ const PROVIDER_NAMES = 'listen certificate key baseUrl apiKeyEnv approvedTemplat
   ' ',
 );
 const CALLER_NAMES =
-  'name policy mode split visibleOutsidersMax recipientDomains readersMax keySha256'.split(' ');
+  'name policy mode split visibleOutsidersMax recipientDomains audience readersMax keySha256'.split(
+    ' ',
+  );
 const HOLD_HOURS = 72;
 const HOLD_HOURS_MAX = 8760;
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -201,6 +205,12 @@ function mode(value: unknown, setting: string): ModeSetting {
   throw new SettingError(setting, 'the mode is shadow, warn or enforce');
 }
 
+function audienceName(value: unknown, setting: string): string | null {
+  if (value === undefined) return null;
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  throw new SettingError(setting, 'the name of a declared audience is wanted, or customers');
+}
+
 function callers(value: unknown): readonly CallerSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('gates.callers', 'a list is wanted');
@@ -221,6 +231,7 @@ function callers(value: unknown): readonly CallerSetting[] {
         item.recipientDomains === undefined
           ? null
           : texts(item.recipientDomains, `${at}.recipientDomains`),
+      audience: audienceName(item.audience, `${at}.audience`),
       readersMax: count(item.readersMax, `${at}.readersMax`),
     };
   });

@@ -39,6 +39,8 @@ export type EntryKind =
   | 'kept.failed'
   | 'guard.frozen'
   | 'guard.lifted'
+  | 'guard.audience-declared'
+  | 'guard.audience-removed'
   | 'events.recorded'
   | (string & {});
 
