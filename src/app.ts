@@ -1,6 +1,5 @@
 /** The composition root: configuration -> a running system, closed in the reverse order. */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from './base/errors.ts';
@@ -10,21 +9,26 @@ import { HaltSwitch, restoreHalts, watchHaltFile } from './broadcast/halt.ts';
 import { lookBeforeWrite } from './broadcast/last-look.ts';
 import { ReleaseDesk } from './broadcast/release-desk.ts';
 import type { ReleaseEnvironment } from './broadcast/release-start.ts';
-import type { CallerSetting, Config, ProviderName, ProviderSetting } from './config.ts';
+import type { Config, ProviderName, ProviderSetting } from './config.ts';
 import { openCustomerIndex } from './customers/customer-index.ts';
+import { openRecordNames } from './customers/record-names.ts';
 import { readCertificate } from './gates/certificate-files.ts';
 import type { Gate } from './gates/gate.ts';
 import { startMilter } from './gates/milter.ts';
 import { type CopiesOf, startProvider } from './gates/provider.ts';
-import { createSmtpCarrier, decodeKept } from './gates/smtp-carrier.ts';
+import { createSmtpCarrier, decodeKept, type SmtpCarrierOptions } from './gates/smtp-carrier.ts';
 import { startSmtpRelay } from './gates/smtp-relay.ts';
+import { type Callers, callersOf } from './guard/callers.ts';
 import { createGuard, type Guard } from './guard/check.ts';
 import { createCircumstances } from './guard/circumstances.ts';
+import { unknownAudiences } from './guard/declared-audience.ts';
+import { createGreetings } from './guard/greetings.ts';
 import type { LookDesk } from './guard/hold.ts';
 import { type Identity, identityOf, policyOf } from './guard/identity.ts';
 import type { JudgeSettings } from './guard/judge.ts';
 import { createOutbox, type Outbox } from './guard/outbox.ts';
-import { type Keyring, readKeyring } from './keys/keyring.ts';
+import { type Keyring, newestTokenKey, readKeyring } from './keys/keyring.ts';
+import { token } from './keys/token.ts';
 import type { Anchor } from './ledger/anchors.ts';
 import { type Sequencer, startSequencer } from './ledger/sequencer.ts';
 import type { Policy, PolicyName } from './policy/policy.ts';
@@ -63,6 +67,8 @@ export interface AppOptions {
 
 type Closer = () => Promise<void>;
 
+const HOUR_MS = 3_600_000;
+
 async function openStore(options: AppOptions, closers: Closer[]): Promise<Database> {
   const { config, log } = options;
   if (config.databaseUrl !== null) return openDatabase({ url: config.databaseUrl });
@@ -80,25 +86,6 @@ function anchorsOf(config: Config): readonly Anchor[] {
   });
 }
 
-/** Whose key this is; compared as hashes, in constant time. */
-function callerOf(config: Config, key: string): Identity | null {
-  const digest = createHash('sha256').update(key).digest();
-  for (const caller of config.gates.callers)
-    if (timingSafeEqual(digest, Buffer.from(caller.keySha256, 'hex'))) return identityFrom(caller);
-  return null;
-}
-
-function identityFrom(caller: CallerSetting): Identity {
-  const { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax } = caller;
-  return { name, policy, mode, split, visibleOutsidersMax, recipientDomains, readersMax };
-}
-
-/** A caller by name: whom a mail server has authenticated for us. */
-function callerNamed(config: Config, name: string): Identity | null {
-  const caller = config.gates.callers.find((each) => each.name === name);
-  return caller === undefined ? null : identityFrom(caller);
-}
-
 interface GateParts {
   readonly options: AppOptions;
   readonly keyring: Keyring;
@@ -106,16 +93,30 @@ interface GateParts {
   readonly outbox: Outbox;
   readonly closers: Closer[];
   readonly copiesOf: Map<string, CopiesOf>;
+  readonly settings: (identity: Identity) => JudgeSettings;
+  readonly callers: Callers;
   say(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
+/** Which copy it was that came back: derived from the call's id and the copy's number, and stored nowhere. */
+function returnPathsOf(
+  domain: string,
+  { keyring }: GateParts,
+): NonNullable<SmtpCarrierOptions['returnPath']> {
+  return {
+    domain,
+    token: (id, number) => token(newestTokenKey(keyring), 'return-path', id, number),
+  };
+}
+
 async function startRelay(parts: GateParts): Promise<Gate[]> {
-  const { options, guard, outbox, closers, say } = parts;
+  const { options, guard, outbox, closers, callers, say } = parts;
   const { config } = options;
   const { smtp, milter } = config.gates;
   if (smtp !== null) {
     const carrier = createSmtpCarrier({
       nextHop: smtp.nextHop,
+      ...(smtp.returnPath === null ? {} : { returnPath: returnPathsOf(smtp.returnPath, parts) }),
       onFault: (fault) => say('relay.carrier', { code: fault.code, message: fault.message }),
     });
     closers.push(() => carrier.close());
@@ -135,7 +136,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
           port: listen.port,
           tls: listen.tls === null ? null : { ...listen.tls, implicit: smtp.implicitTls },
         },
-        identities: (_user, password) => callerOf(config, password),
+        identities: (_user, password) => callers.byKey(password),
         ...(anonymous === null ? {} : { anonymousIdentity: identityOf('anonymous', anonymous) }),
         road: guard.road('smtp'),
         nextHop: smtp.nextHop,
@@ -151,9 +152,10 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
         road: guard.road('smtp'),
         identityFor: (macros) => {
           const user = macros.get('{auth_authen}') ?? '';
-          return user === '' ? unknown : (callerNamed(config, user) ?? unknown);
+          return user === '' ? unknown : (callers.named(user) ?? unknown);
         },
         handOver: smtp !== null,
+        ...(milter.mask ? { mask: { settings: parts.settings } } : {}),
         log: { warn: say },
       }),
     );
@@ -164,17 +166,15 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
 async function startProviderGate(
   name: ProviderName,
   setting: ProviderSetting,
-  { options, keyring, guard, outbox, copiesOf, say }: GateParts,
+  { options, keyring, guard, outbox, callers, copiesOf, say }: GateParts,
 ): Promise<Gate> {
-  const { config, env } = options;
+  const { env } = options;
   const credential = env[setting.apiKeyEnv];
   if (credential === undefined)
     throw new Fault('config.no-provider-key', 'the provider’s key is missing', {
       where: `environment variable ${setting.apiKeyEnv}`,
       remedy: 'set it for `serve` alone',
     });
-  const [token] = keyring.token;
-  if (token === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
   const { listen, approvedTemplates, eventsUrl, baseUrl } = setting;
   const tls = listen.tls === null ? {} : { tls: await readCertificate(listen.tls) };
   return startProvider({
@@ -183,8 +183,8 @@ async function startProviderGate(
     approvedTemplates,
     upstream: { baseUrl, credential },
     eventsUrl,
-    callers: (key) => callerOf(config, key),
-    tokenKey: token.key,
+    callers: (key) => callers.byKey(key),
+    tokenKey: newestTokenKey(keyring),
     road: guard.road(name),
     log: { info: () => {}, warn: say },
     carry: (carrier, read) => {
@@ -208,18 +208,27 @@ interface GuardParts {
   readonly db: Database;
   readonly keyring: Keyring;
   readonly brake: HaltSwitch;
+  readonly callers: Callers;
   readonly sender: string;
   readonly log: (line: string) => void;
 }
 
 /** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
 async function openGuard(
-  { config, db, keyring, brake, sender, log }: GuardParts,
+  { config, db, keyring, brake, callers, sender, log }: GuardParts,
   closers: Closer[],
-): Promise<{ guard: Guard; outbox: Outbox; settingsOf: LookDesk['settingsOf'] }> {
+): Promise<{
+  guard: Guard;
+  outbox: Outbox;
+  settings: GateParts['settings'];
+  settingsOf: LookDesk['settingsOf'];
+}> {
   const index = await openCustomerIndex({ db, keyring, log });
   closers.push(() => index.close());
-  const circumstances = await createCircumstances({ db, keyring, log });
+  const circumstances = await createCircumstances({
+    ...{ db, keyring, log },
+    isCustomer: (canonical) => index.has(canonical),
+  });
   closers.push(() => circumstances.close());
   const policyOfName = new Map(
     config.gates.callers.map((caller) => [caller.name, caller.policy] as const),
@@ -232,6 +241,7 @@ async function openGuard(
     keyring,
     sender,
     log,
+    holdMs: config.gates.hold.hours * HOUR_MS,
     frozen: (identity, campaign) =>
       halted(policyOfName.get(identity)) || circumstances.frozen(identity, campaign),
   });
@@ -250,14 +260,28 @@ async function openGuard(
     halted: ({ policy }) => halted(policy),
     settings,
     circumstances,
+    greetings: createGreetings({
+      isCustomer: (canonical) => index.has(canonical),
+      namesOf: openRecordNames({ db, keyring, nameFields: config.nameFields }),
+    }),
     keeper: outbox,
     onFault: (error) =>
       log(`guard.fault ${JSON.stringify({ code: error instanceof Fault ? error.code : 'fault' })}`),
   });
   closers.push(() => guard.close());
   const settingsOf = (name: string): JudgeSettings =>
-    settings(callerNamed(config, name) ?? identityOf(name, 'bulk'));
-  return { guard, outbox, settingsOf };
+    settings(callers.named(name) ?? identityOf(name, 'bulk'));
+  return { guard, outbox, settings, settingsOf };
+}
+
+/** Their callers' mail is deferred until somebody declares them: said at the start, so that nobody wonders. */
+async function sayUnknownAudiences(
+  db: Database,
+  { gates }: Config,
+  say: GateParts['say'],
+): Promise<void> {
+  for (const { name, audience } of await unknownAudiences(db, gates.callers))
+    say('alarm guard.audience-unknown', { caller: name, audience });
 }
 
 async function closeAll(closers: readonly Closer[]): Promise<void> {
@@ -290,8 +314,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const stopWatching = watchHaltFile(db, config.dataDir, brake);
     closers.push(async () => stopWatching());
     const sender = newId('s');
-    const { guard, outbox, settingsOf } = await openGuard(
-      { config, db, keyring, brake, sender, log },
+    const callers = callersOf(config.gates.callers);
+    const { guard, outbox, settings, settingsOf } = await openGuard(
+      { config, db, keyring, brake, callers, sender, log },
       closers,
     );
     const stagesModule = options.stagesModule ?? shippedStages();
@@ -311,7 +336,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     const say: GateParts['say'] = (event, fields) => log(`${event} ${JSON.stringify(fields)}`);
     const copiesOf = new Map<string, CopiesOf>();
     await outbox.start();
-    const gates = await startGates({ options, keyring, guard, outbox, closers, copiesOf, say });
+    await sayUnknownAudiences(db, config, say);
+    const gates = await startGates({
+      ...{ options, keyring, guard, outbox, closers, copiesOf, settings, callers, say },
+    });
     const close = (): Promise<void> => closeAll(closers);
     return {
       config,

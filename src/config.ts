@@ -1,22 +1,21 @@
-/** Settings in three steps: environment -> validated configuration; secrets are kept apart, in the keyring. */
+/**
+ * Settings in three steps: environment -> validated configuration; secrets are kept apart, in the keyring.
+ * Invariant: every name in the file is read or is an error; a guard with a setting that nobody reads is a trap.
+ */
 
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { jsonFaultLine } from './base/json-place.ts';
-
-/** What is wrong with a setting, said with its name and, where it helps, the remedy. */
-export class SettingError extends Error {
-  readonly setting: string;
-  readonly remedy: string | undefined;
-
-  constructor(setting: string, message: string, remedy?: string) {
-    super(`${setting}: ${message}`);
-    this.name = 'SettingError';
-    this.setting = setting;
-    this.remedy = remedy;
-  }
-}
+import {
+  count,
+  domain,
+  type Json,
+  SettingError,
+  settingsIn,
+  texts,
+  yesOrNo,
+} from './base/setting.ts';
 
 export type PolicySetting = 'bulk' | 'transactional' | 'person';
 
@@ -33,6 +32,8 @@ export interface CallerSetting {
   readonly visibleOutsidersMax: number | null;
   /** Environment lock: the only domains that may be written to. */
   readonly recipientDomains: readonly string[] | null;
+  /** The declared audience that its readers must be in, or `customers`; null for anybody. */
+  readonly audience: string | null;
   readonly readersMax: number | null;
 }
 
@@ -66,13 +67,19 @@ export interface GateSettings {
     readonly nextHop: ListenSetting & { readonly tls: 'none' | 'opportunistic' | 'required' };
     /** On a loopback address only: the policy of whoever connects without a key. */
     readonly anonymous: PolicySetting | null;
+    /** The domain of the return paths that private copies get, one each; null: they keep the sender's own. */
+    readonly returnPath: string | null;
   } | null;
   readonly milter: {
     /** A TCP address, or the path of a Unix socket. */
     readonly listen: ListenSetting | { readonly path: string };
     /** The policy of mail whose sender Postfix did not authenticate. */
     readonly anonymous: PolicySetting;
+    /** Whether To and Cc are emptied where the message would be refused for them. */
+    readonly mask: boolean;
   } | null;
+  /** How long a held call waits for people before it is given up. */
+  readonly hold: { readonly hours: number };
   readonly providers: Readonly<Record<ProviderName, ProviderSetting | null>>;
   readonly callers: readonly CallerSetting[];
 }
@@ -94,13 +101,28 @@ export interface Config {
   readonly origin: string;
   readonly companyDomains: readonly string[];
   readonly roleAddresses: readonly string[];
+  /** Columns of the register that hold people's names; empty: those that are usually called so. */
+  readonly nameFields: readonly string[];
   readonly anchors: readonly AnchorSetting[];
   readonly gates: GateSettings;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-type Json = Record<string, unknown>;
 
+const FILE_NAMES = 'origin companyDomains roleAddresses nameFields anchors gates'.split(' ');
+const ANCHOR_NAMES = ['kind', 'place'];
+const GATE_NAMES = 'smtp milter sendgrid ses mailgun postmark hold callers'.split(' ');
+const SMTP_NAMES = 'listen certificate key implicitTls nextHop tls anonymous returnPath'.split(' ');
+const MILTER_NAMES = ['listen', 'anonymous', 'mask'];
+const PROVIDER_NAMES = 'listen certificate key baseUrl apiKeyEnv approvedTemplates eventsUrl'.split(
+  ' ',
+);
+const CALLER_NAMES =
+  'name policy mode split visibleOutsidersMax recipientDomains audience readersMax keySha256'.split(
+    ' ',
+  );
+const HOLD_HOURS = 72;
+const HOLD_HOURS_MAX = 8760;
 const SOCKET_PATH_BYTES_MAX = 107;
 
 function socketPath(env: Environment, dataDir: string): string {
@@ -141,13 +163,7 @@ function readFile(path: string | undefined): Json {
   }
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw new SettingError(path, 'a JSON object is wanted', 'see undisclosed serve --help');
-  return value as Json;
-}
-
-function texts(value: unknown, setting: string): readonly string[] {
-  if (value === undefined) return [];
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
-  throw new SettingError(setting, 'a list of texts is wanted');
+  return settingsIn(value, '', FILE_NAMES);
 }
 
 function listen(value: unknown, setting: string): ListenSetting {
@@ -189,23 +205,18 @@ function mode(value: unknown, setting: string): ModeSetting {
   throw new SettingError(setting, 'the mode is shadow, warn or enforce');
 }
 
-function count(value: unknown, setting: string): number | null {
-  if (value === undefined || value === null) return null;
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  throw new SettingError(setting, 'a whole number is wanted, 0 or more');
-}
-
-function yesOrNo(value: unknown, setting: string): boolean {
-  if (value === undefined) return false;
-  if (typeof value === 'boolean') return value;
-  throw new SettingError(setting, 'true or false is wanted');
+function audienceName(value: unknown, setting: string): string | null {
+  if (value === undefined) return null;
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  throw new SettingError(setting, 'the name of a declared audience is wanted, or customers');
 }
 
 function callers(value: unknown): readonly CallerSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('gates.callers', 'a list is wanted');
-  return value.map((item: Json, i) => {
+  return value.map((given: unknown, i) => {
     const at = `gates.callers.${i}`;
+    const item = settingsIn(given, at, CALLER_NAMES);
     const keySha256 = String(item.keySha256 ?? '');
     if (!/^[0-9a-f]{64}$/.test(keySha256))
       throw new SettingError(`${at}.keySha256`, 'SHA-256 of the key, in hexadecimal');
@@ -220,6 +231,7 @@ function callers(value: unknown): readonly CallerSetting[] {
         item.recipientDomains === undefined
           ? null
           : texts(item.recipientDomains, `${at}.recipientDomains`),
+      audience: audienceName(item.audience, `${at}.audience`),
       readersMax: count(item.readersMax, `${at}.readersMax`),
     };
   });
@@ -232,9 +244,10 @@ const PROVIDERS: Readonly<Record<ProviderName, { baseUrl: string; apiKeyEnv: str
   postmark: { baseUrl: 'https://api.postmarkapp.com', apiKeyEnv: 'POSTMARK_SERVER_TOKEN' },
 };
 
-function provider(name: ProviderName, given: Json | undefined): ProviderSetting | null {
-  if (given === undefined) return null;
+function provider(name: ProviderName, value: unknown): ProviderSetting | null {
+  if (value === undefined) return null;
   const at = `gates.${name}`;
+  const given = settingsIn(value, at, PROVIDER_NAMES);
   const usual = PROVIDERS[name];
   return {
     listen: { ...listen(given.listen, `${at}.listen`), tls: certificate(given, at) },
@@ -248,30 +261,38 @@ function provider(name: ProviderName, given: Json | undefined): ProviderSetting 
   };
 }
 
-function milter(given: Json | undefined): GateSettings['milter'] {
-  if (given === undefined) return null;
+function milter(value: unknown): GateSettings['milter'] {
+  if (value === undefined) return null;
+  const given = settingsIn(value, 'gates.milter', MILTER_NAMES);
   const place = String(given.listen ?? '');
   return {
     listen: place.startsWith('/') ? { path: place } : listen(place, 'gates.milter.listen'),
     anonymous: policy(given.anonymous ?? 'person', 'gates.milter.anonymous'),
+    mask: yesOrNo(given.mask, 'gates.milter.mask'),
   };
 }
 
-function smtpRelay(smtp: Json | undefined): GateSettings['smtp'] {
-  if (smtp === undefined) return null;
+function smtpRelay(value: unknown): GateSettings['smtp'] {
+  if (value === undefined) return null;
+  const smtp = settingsIn(value, 'gates.smtp', SMTP_NAMES);
   return {
     listen: { ...listen(smtp.listen, 'gates.smtp.listen'), tls: certificate(smtp, 'gates.smtp') },
     implicitTls: yesOrNo(smtp.implicitTls, 'gates.smtp.implicitTls'),
     nextHop: { ...listen(smtp.nextHop, 'gates.smtp.nextHop'), tls: tls(smtp.tls) },
     anonymous: smtp.anonymous === undefined ? null : policy(smtp.anonymous, 'gates.smtp.anonymous'),
+    returnPath: domain(smtp.returnPath, 'gates.smtp.returnPath'),
   };
 }
 
 function gates(file: Json): GateSettings {
-  const given = (file.gates ?? {}) as Record<string, Json | undefined>;
+  const given = settingsIn(file.gates ?? {}, 'gates', GATE_NAMES);
+  const hold = settingsIn(given.hold ?? {}, 'gates.hold', ['hours']);
   return {
     smtp: smtpRelay(given.smtp),
     milter: milter(given.milter),
+    hold: {
+      hours: count(hold.hours, 'gates.hold.hours', { min: 1, max: HOLD_HOURS_MAX }) ?? HOLD_HOURS,
+    },
     providers: {
       sendgrid: provider('sendgrid', given.sendgrid),
       ses: provider('ses', given.ses),
@@ -285,11 +306,11 @@ function gates(file: Json): GateSettings {
 function anchors(value: unknown): readonly AnchorSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('anchors', 'a list is wanted');
-  return value.map((item: Json, i) => {
-    const kind = item.kind;
+  return value.map((given: unknown, i) => {
+    const { kind, place } = settingsIn(given, `anchors.${i}`, ANCHOR_NAMES);
     if (kind !== 'file' && kind !== 'https' && kind !== 'git')
       throw new SettingError(`anchors.${i}.kind`, 'an anchor is a file, https or git');
-    return { kind, place: String(item.place ?? '') };
+    return { kind, place: String(place ?? '') };
   });
 }
 
@@ -313,6 +334,7 @@ export function toConfig(env: Environment): Config {
     origin: String(file.origin ?? env.UNDISCLOSED_ORIGIN ?? 'undisclosed.local/ledger'),
     companyDomains: texts(file.companyDomains, 'companyDomains'),
     roleAddresses: texts(file.roleAddresses, 'roleAddresses'),
+    nameFields: texts(file.nameFields, 'nameFields'),
     anchors: anchors(file.anchors),
     gates: gates(file),
   });

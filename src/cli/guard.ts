@@ -1,12 +1,14 @@
-/** `undisclosed guard report`: what the guard has kept from happening, and what it only watched. */
+/** `undisclosed guard`: what the guard has kept from happening and what it only watched; freezes; declared audiences. */
 
 import { Fault } from '../base/errors.ts';
 import { toConfig } from '../config.ts';
 import type { GuardReport, Sum } from '../guard/report.ts';
 import { callJson, loadOperatorKey } from './api-client.ts';
+import { AUDIENCE_HELP, runAudience } from './audience.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
+import { FREEZE_HELP, runFreeze } from './freeze.ts';
 
-const HELP = `Usage: undisclosed guard report [--since 24h] --as OPERATOR
+const REPORT_HELP = `Usage: undisclosed guard report [--since 24h] --as OPERATOR
 
 Counts of what came to the gates: near misses (stopped or split before people were shown to each other),
 refusals, holds, and what the modes shadow and warn have let through; by gate, identity, mode and reason.
@@ -63,19 +65,30 @@ function reportText(report: GuardReport): string {
   return lines.join('');
 }
 
+const HELP = [REPORT_HELP, FREEZE_HELP, AUDIENCE_HELP].join('\n');
+
 export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
+  const [word = '', ...rest] = args;
+  if (['freeze', 'lift', 'frozen'].includes(word)) return runFreeze(args, io);
+  if (word === 'audience') return runAudience(rest, io);
+  return report(args, io);
+}
+
+async function report(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
   const options = readOptions(args, { as: { type: 'string' }, since: { type: 'string' } });
   if (options.flag('help')) {
-    io.stdout(HELP);
+    io.stdout(options.positionals.length === 0 ? HELP : REPORT_HELP);
     return 0;
   }
   if (options.positionals[0] !== 'report')
-    throw new Fault('cli.usage', 'say report', { remedy: 'undisclosed guard --help' });
+    throw new Fault('cli.usage', 'say report, freeze, lift, frozen or audience', {
+      remedy: 'undisclosed guard --help',
+    });
   const since = readSince(options.text('since') ?? '24h', Date.now());
   const { socket } = toConfig(io.env);
   const key = await loadOperatorKey(io, options.text('as'));
   const path = `/v1/guard/report?since=${encodeURIComponent(since.toISOString())}`;
-  const report = await callJson<GuardReport>(socket, { method: 'GET', path, key });
-  io.stdout(options.flag('json') ? `${JSON.stringify(report)}\n` : reportText(report));
+  const counts = await callJson<GuardReport>(socket, { method: 'GET', path, key });
+  io.stdout(options.flag('json') ? `${JSON.stringify(counts)}\n` : reportText(counts));
   return 0;
 }

@@ -13,9 +13,9 @@ const HELP = `Usage: undisclosed hold list --as OPERATOR
        undisclosed hold refuse ID|--campaign N --reason TEXT --as OPERATOR
 
 Calls that wait for people. A release takes two operators: the first asks, the second runs the same
-command. One is enough to refuse; the sender is told. What nobody decides in 72 hours is given up, with
-an alarm, and the sender is told. show marks what was found and masks addresses; looking is an entry of
-the ledger, with its reason.
+command. One is enough to refuse; the sender is told. What nobody decides in gates.hold.hours (72) is
+given up, with an alarm, and the sender is told. show marks what was found and masks addresses;
+looking is an entry of the ledger, with its reason.
 
   --campaign N    everything that is held of one campaign
   --reason TEXT   why; kept in the ledger

@@ -14,12 +14,17 @@ const HELP = `Usage: undisclosed keys backup FILE --as OPERATOR
        undisclosed keys restore FILE
        undisclosed keys rotate kek|token|dkim [--domain DOMAIN] --as OPERATOR
        undisclosed keys issue NAME --policy bulk|transactional|person
+       undisclosed keys issue NAME --policy POLICY --gate ses --as OPERATOR
 
 backup   writes the keyring sealed under a passphrase (UNDISCLOSED_PASSPHRASE, 12 characters at least)
 restore  writes the keyring from a backup to UNDISCLOSED_KEYRING; never over one that is there
-rotate   makes a new version; what the old ones made still opens. kek rewraps every data key
-issue    makes a key for a program that sends through a gate, and what to put into the configuration
+rotate   makes a new version; what the old ones sealed still opens. kek rewraps every data key;
+         a new token key ends the key pairs of SES callers once serve is started again
+issue    makes a key for a program that sends through a gate, and what to put into the configuration;
+         for SES, whose callers sign, a key pair that the running server derives and never stores
 
+  --policy POLICY   bulk, transactional or person
+  --gate GATE       smtp, sendgrid, mailgun or postmark (one key for all of them), or ses
   --json   one JSON document
   --help   this text
 `;
@@ -94,9 +99,25 @@ async function rotate(io: CommandIo, options: Options): Promise<ExitStatus> {
   return 0;
 }
 
-function issue(io: CommandIo, options: Options): ExitStatus {
+const POLICIES = ['bulk', 'transactional', 'person'];
+const GATES_WITH_A_KEY = ['smtp', 'sendgrid', 'mailgun', 'postmark'];
+
+async function issue(io: CommandIo, options: Options): Promise<ExitStatus> {
   const name = wanted(options.positionals[1], 'the name');
   const policy = wanted(options.text('policy'), '--policy');
+  if (!POLICIES.includes(policy))
+    throw new Fault('cli.usage', 'the policy is bulk, transactional or person');
+  if (!/^[\w.-]{1,64}$/.test(name))
+    throw new Fault('cli.usage', 'the name has letters, digits, dots, hyphens and underscores', {
+      remedy: 'it stands in the ledger: an id, no address',
+    });
+  const gate = options.text('gate');
+  if (gate === 'ses') return issueKeyPair(io, options, { name, policy });
+  if (gate !== null && !GATES_WITH_A_KEY.includes(gate))
+    throw new Fault('cli.usage', 'there is no such gate', {
+      where: '--gate',
+      remedy: `say ${GATES_WITH_A_KEY.join(', ')} or ses`,
+    });
   const secret = `SG.ud_${randomBytes(24).toString('base64url')}`;
   const keySha256 = createHash('sha256').update(secret).digest('hex');
   const caller = { name, policy, keySha256 };
@@ -108,10 +129,34 @@ function issue(io: CommandIo, options: Options): ExitStatus {
   return 0;
 }
 
+/** SES callers sign their requests: the server derives their secret from its token key. */
+async function issueKeyPair(
+  io: CommandIo,
+  options: Options,
+  { name, policy }: { readonly name: string; readonly policy: string },
+): Promise<ExitStatus> {
+  const key = await loadOperatorKey(io, options.text('as'));
+  const { accessKeyId, secret, keySha256 } = await callJson<{
+    readonly accessKeyId: string;
+    readonly secret: string;
+    readonly keySha256: string;
+  }>(toConfig(io.env).socket, {
+    ...{ method: 'POST', path: '/v1/keys/issue', key, body: { name, gate: 'ses' } },
+  });
+  const caller = { name, policy, keySha256 };
+  if (options.flag('json')) io.stdout(`${JSON.stringify({ accessKeyId, secret, caller })}\n`);
+  else
+    io.stdout(
+      `Access key id: ${accessKeyId}\nSecret (shown once): ${secret}\nInto gates.callers of the configuration: ${JSON.stringify(caller)}\n`,
+    );
+  return 0;
+}
+
 export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
   const options = readOptions(args, {
     as: { type: 'string' },
     domain: { type: 'string' },
+    gate: { type: 'string' },
     policy: { type: 'string' },
   });
   if (options.flag('help')) {

@@ -3,7 +3,7 @@
 import type { ParsedMessage } from '../mail/message.ts';
 import type { DetectContext } from './detector.ts';
 import type { Finding } from './finding.ts';
-import { fits, greetedIn, nameOf, shownText } from './salutation.ts';
+import { fits, greetedBy, nameOf } from './salutation.ts';
 
 const NONE: readonly Finding[] = [];
 
@@ -13,7 +13,7 @@ export function mergeMistake(message: ParsedMessage, context: DetectContext): re
   if (reader === null || !recordOf) return NONE;
   const names = (recordOf(reader)?.names ?? []).map(nameOf).filter((name) => name.length > 0);
   if (names.length === 0) return NONE;
-  const greeted = greetedIn(shownText(message));
+  const greeted = greetedBy(message);
   if (greeted.length === 0 || fits(greeted, names)) return NONE;
   return [wrongName()];
 }

@@ -10,14 +10,16 @@ export type Name = readonly string[];
 const TEXT_MAX = 60_000;
 const NAME_MAX = 60;
 
+const WORDS = [
+  'dear|hi|hello|hey|good (?:morning|afternoon|evening)',
+  'hallo|liebe[rs]?|sehr geehrte[rs]?|guten (?:tag|morgen|abend)',
+  'hola|estimad[oa]s?|querid[oa]|buenos d[ií]as',
+  'bonjour|ch[eè]re?|salut|ciao|gentile|caro|cara|buongiorno',
+  'ol[aá]|prezad[oa]|car[oa]|beste|geachte|kære|kära|hej|szanown[ya]|drog[ia]',
+].join('|');
+
 const GREETING = new RegExp(
-  `(?:^|\\n)[ \\t\\u00a0]*(?:${[
-    'dear|hi|hello|hey|good (?:morning|afternoon|evening)',
-    'hallo|liebe[rs]?|sehr geehrte[rs]?|guten (?:tag|morgen|abend)',
-    'hola|estimad[oa]s?|querid[oa]|buenos d[ií]as',
-    'bonjour|ch[eè]re?|salut|ciao|gentile|caro|cara|buongiorno',
-    'ol[aá]|prezad[oa]|car[oa]|beste|geachte|kære|kära|hej|szanown[ya]|drog[ia]',
-  ].join('|')})[ \\t\\u00a0]+([^\\n,!:;<>?(]{2,${NAME_MAX}})[ \\t\\u00a0]*(?:[,!:;]|\\n|$)`,
+  `(?:^|\\n)[ \\t\\u00a0]*(?:${WORDS})[ \\t\\u00a0]+([^\\n,!:;<>?(]{2,${NAME_MAX}})[ \\t\\u00a0]*(?:[,!:;]|\\n|$)`,
   'iu',
 );
 
@@ -30,6 +32,12 @@ const NOBODY_IN_PARTICULAR = new Set(
   'customer customers client clients user users member members friend friends all team everyone everybody there sir madam valued colleague colleagues reader readers subscriber subscribers investor investors trader traders guest guests traveller traveler shopper partner partners applicant candidate student students parent parents patient patients supporter supporters community folks guys you again world neighbour neighbor resident residents homeowner tenant owner owners administrator admin sirs ladies gentlemen kunde kundin kunden kundinnen damen herren interessent nutzer nutzerin mitglied mitglieder leser leserin freund freunde zusammen alle cliente clientes clienti abonne abonnee membre utilisateur usuario usuaria suscriptor tutti todos todas amigo amigos amici monsieurmadame klant lezer kunder kund klient'.split(
     ' ',
   ),
+);
+
+/** What every greeting in HTML source begins with: behind a tag, a line break or a character reference. */
+const GREETING_IN_HTML = new RegExp(
+  `(?:^|[\\n>;])[ \\t\\u00a0]*(?:${WORDS})[ \\t\\u00a0\\r\\n&<]`,
+  'iu',
 );
 
 /** The words of a name as they are compared. */
@@ -73,17 +81,32 @@ function differByOne(short: string, long: string): boolean {
   return long.slice(start + 1) === (short.length === long.length ? rest.slice(1) : rest);
 }
 
+/**
+ * The name greeted in the text that a reader sees; empty where nobody in particular is. Most messages greet nobody: their HTML is
+ * searched as it is (7 us for 10 KB), which costs less than taking its tags out first (18 us).
+ */
+export function greetedBy(message: ParsedMessage): Name {
+  const { text, isHtml } = shownPart(message);
+  if (!isHtml) return greetedIn(text.replaceAll('\r', ''));
+  return GREETING_IN_HTML.test(text) ? greetedIn(htmlWithoutCode(text).text) : [];
+}
+
 /** What a reader sees as the text of the message itself: HTML without code, else the plain text. */
 export function shownText(message: ParsedMessage): string {
+  const { text, isHtml } = shownPart(message);
+  return isHtml ? htmlWithoutCode(text).text : text.replaceAll('\r', '');
+}
+
+function shownPart(message: ParsedMessage): { readonly text: string; readonly isHtml: boolean } {
   let plain = '';
   const waiting: Part[] = [message.root];
   for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
     const text = part.texts[0];
     if (text !== undefined && part.disposition !== 'attachment' && part.fileName === '') {
-      if (part.contentType === 'text/html') return htmlWithoutCode(text).text;
+      if (part.contentType === 'text/html') return { text, isHtml: true };
       if (plain === '' && part.contentType === 'text/plain') plain = text;
     }
     waiting.push(...part.children.toReversed());
   }
-  return plain.replaceAll('\r', '');
+  return { text: plain, isHtml: false };
 }

@@ -11,7 +11,7 @@ import { createMailgunAdapter } from './provider-api/mailgun.ts';
 import { createPostmarkAdapter } from './provider-api/postmark.ts';
 import { createSendgridAdapter } from './provider-api/sendgrid.ts';
 import { createSesAdapter } from './provider-api/ses.ts';
-import { sigv4Keys } from './provider-api/sigv4.ts';
+import { type SigV4Key, sigv4Keys } from './provider-api/sigv4.ts';
 import { type ProviderApiLog, type ProviderApiOptions, startProviderApi } from './provider-api.ts';
 
 /** The messages in what a gate kept; null where it holds none that can be read. */
@@ -32,6 +32,11 @@ export interface ProviderOptions {
   readonly log: ProviderApiLog;
   /** Given the carrier before the gate opens, and what reads its kept calls as their readers would get them. */
   carry(carrier: Carrier, copiesOf: CopiesOf): void;
+}
+
+/** The key pair of one caller of the SES gate, as only that gate with this token key takes it. Nothing of it is stored. */
+export function issueSesKey(name: string, tokenKey: KeyObject): SigV4Key {
+  return sigv4Keys(tokenKey).issue(name);
 }
 
 function adapterOf({ name, approvedTemplates, tokenKey }: ProviderOptions): ProviderAdapter {

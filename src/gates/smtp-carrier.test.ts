@@ -70,10 +70,10 @@ test('a private cut has one delivery for each distinct reader in their order, th
     returnPath: { domain: 'r.example', token: (_, place) => `T${place}` },
   });
   const kept = encodeKept({ ...envelope, recipients: [...TO, 'ANN@x.test'] }, null, CONTENT);
-  const [one, two, ...more] = carrier.cut(kept, 'private');
+  const [one, two, ...more] = carrier.cut(kept, 'private', 'k-1');
   assert.ok(one !== undefined && two !== undefined && more.length === 0);
   assert.deepEqual(
-    carrier.cut(kept, 'private').map(({ bytes }) => bytes),
+    carrier.cut(kept, 'private', 'k-1').map(({ bytes }) => bytes),
     [one.bytes, two.bytes],
   );
   assert.deepEqual(decodeKept(one.bytes).envelope, {
@@ -86,11 +86,11 @@ test('a private cut has one delivery for each distinct reader in their order, th
     /^From: [^\r]+\r\nTo: bob@y\.test\r\nSubject: x\r\n\r\nhello\r\n$/,
   );
   const long = encodeKept({ ...envelope, from: `${'a'.repeat(64)}@x.test` }, null, CONTENT);
-  const [first] = carrier.cut(long, 'private');
+  const [first] = carrier.cut(long, 'private', 'k-1');
   assert.match(decodeKept(first?.bytes ?? Buffer.alloc(0)).envelope.from, /^a{61}\+T0@r\.example$/);
   const bounce = encodeKept({ ...envelope, from: '' }, null, CONTENT);
   assert.equal(
-    decodeKept(carrier.cut(bounce, 'private')[0]?.bytes ?? Buffer.alloc(0)).envelope.from,
+    decodeKept(carrier.cut(bounce, 'private', 'k-1')[0]?.bytes ?? Buffer.alloc(0)).envelope.from,
     '',
   );
   await carrier.close();
@@ -100,7 +100,7 @@ test('a whole cut is one delivery, as it came', async () => {
   const next = await startNextHop();
   const carrier = carrierTo(next.port, { trace: false });
   const kept = encodeKept(envelope, DSN, CONTENT);
-  const [only, ...more] = carrier.cut(kept, 'whole');
+  const [only, ...more] = carrier.cut(kept, 'whole', 'k-1');
   assert.ok(only !== undefined && more.length === 0);
   assert.equal(only.readers, 2);
   assert.deepEqual(await carrier.deliver(only), {
@@ -116,11 +116,14 @@ test('bytes that no next hop may be given are not taken', async () => {
   const carrier = carrierTo(1);
   for (const content of ['a\nb', 'a\rb\r\n', 'a\0\r\n'])
     for (const how of ['private', 'whole'] as const)
-      assert.throws(() => carrier.cut(encodeKept(envelope, null, Buffer.from(content)), how), {
-        code: 'guard.cannot-cut',
-      });
+      assert.throws(
+        () => carrier.cut(encodeKept(envelope, null, Buffer.from(content)), how, 'k-1'),
+        {
+          code: 'guard.cannot-cut',
+        },
+      );
   const two = encodeKept({ ...envelope, recipients: ['a@x.test>,<b@x.test'] }, null, CONTENT);
-  assert.throws(() => carrier.cut(two, 'whole'), { code: 'guard.cannot-cut' });
+  assert.throws(() => carrier.cut(two, 'whole', 'k-1'), { code: 'guard.cannot-cut' });
   await carrier.close();
 });
 
@@ -137,7 +140,7 @@ test('each answer of the next hop is the result it is, without its words', async
   for (const [said, kind, answer] of cases) {
     const next = await startNextHop({ final: () => said });
     const carrier = carrierTo(next.port);
-    const [one] = carrier.cut(encodeKept(envelope, null, CONTENT), 'private');
+    const [one] = carrier.cut(encodeKept(envelope, null, CONTENT), 'private', 'k-1');
     assert.ok(one !== undefined);
     const result = await carrier.deliver(one);
     assert.deepEqual([result.kind, result.answer], [kind, answer], String(said));
@@ -146,7 +149,7 @@ test('each answer of the next hop is the result it is, without its words', async
     await next.close();
   }
   const gone = carrierTo(1);
-  const [one] = gone.cut(encodeKept(envelope, null, CONTENT), 'private');
+  const [one] = gone.cut(encodeKept(envelope, null, CONTENT), 'private', 'k-1');
   assert.equal(
     (await gone.deliver(one ?? { bytes: Buffer.alloc(0), readers: 1 })).kind,
     'deferred',
@@ -162,7 +165,7 @@ async function reportsOn(
   const next = await startNextHop();
   const carrier = carrierTo(next.port);
   const failed = carrier
-    .cut(kept, 'private')
+    .cut(kept, 'private', 'k-1')
     .map((delivery) => ({ delivery, answer: '550 5.1.1', kind }));
   await carrier.tellFailed(kept, failed, 'k-1');
   await carrier.close();
@@ -222,7 +225,7 @@ test('a report that the next hop does not take now is a fault, to be tried again
   const next = await startNextHop({ final: () => '450 4.3.2 later' });
   const carrier = carrierTo(next.port);
   const kept = encodeKept(envelope, null, CONTENT);
-  const [delivery] = carrier.cut(kept, 'private');
+  const [delivery] = carrier.cut(kept, 'private', 'k-1');
   assert.ok(delivery !== undefined);
   const failed = [{ delivery, answer: '550', kind: 'refused' as const }];
   await assert.rejects(carrier.tellFailed(kept, failed, 'k-1'), { code: 'smtp.report-deferred' });

@@ -29,11 +29,11 @@ export interface SmtpCarrierOptions {
   readonly name?: string;
   /**
    * Own return paths, `local+TOKEN@domain`, so that what comes back tells which copy it was; left out: the sender's own.
-   * The token must be the same for the same call and place.
+   * The token must be the same for the same call and number of the delivery.
    */
   readonly returnPath?: {
     readonly domain: string;
-    readonly token: (kept: Buffer, place: number) => string;
+    readonly token: (id: string, number: number) => string;
   };
   /** Whether a Received field of ours is put before each copy. Default true. */
   readonly trace?: boolean;
@@ -60,7 +60,7 @@ export function createSmtpCarrier(options: SmtpCarrierOptions): SmtpCarrier {
   });
   return {
     gate: 'smtp',
-    cut: (kept, how) => (how === 'private' ? cutPrivately(kept, options) : cutWhole(kept)),
+    cut: (kept, how, id) => (how === 'private' ? cutPrivately(kept, id, options) : cutWhole(kept)),
     async deliver(delivery) {
       const { envelope, dsn, content } = decodeKept(delivery.bytes);
       const traced =
@@ -87,15 +87,19 @@ function cutWhole(kept: Buffer): readonly Delivery[] {
 }
 
 /** Bytes are made when asked for: a thousand copies of a large message are never in memory together. */
-function cutPrivately(kept: Buffer, { returnPath }: SmtpCarrierOptions): readonly Delivery[] {
+function cutPrivately(
+  kept: Buffer,
+  id: string,
+  { returnPath }: SmtpCarrierOptions,
+): readonly Delivery[] {
   const mail = decodeKept(kept);
   const { envelope, dsn, content } = mail;
   checkWritable(envelope, content);
   const { smtpUtf8, recipients: readers } = envelope;
   const copies = privateCopies(content, { readers, smtpUtf8 });
-  return distinctPlaces(readers).map((place) => {
+  return distinctPlaces(readers).map((place, number) => {
     const reader = readers[place] ?? '';
-    const from = returnPathOf(envelope.from, kept, place, returnPath);
+    const from = returnPathOf(envelope.from, id, number, returnPath);
     const own = dsn?.recipients[place];
     const ownDsn: Dsn | null =
       dsn === null || own === undefined ? null : { ...dsn, recipients: [own] };
@@ -137,13 +141,13 @@ function distinctPlaces(recipients: readonly string[]): readonly number[] {
 
 function returnPathOf(
   from: string,
-  kept: Buffer,
-  place: number,
+  id: string,
+  number: number,
   returnPath: SmtpCarrierOptions['returnPath'],
 ): string {
   // A null reverse path says that nothing is to come back (RFC 5321 section 4.5.5).
   if (returnPath === undefined || from === '') return from;
-  const token = returnPath.token(kept, place);
+  const token = returnPath.token(id, number);
   if (!TOKEN.test(token)) throw new TypeError('a return path token has letters and digits only');
   const local = /^[\w.-]+/.exec(from)?.[0].replace(/\.+$/, '') ?? '';
   const short = local.slice(0, LOCAL_PART_MAX - token.length - 1).replace(/\.+$/, '');

@@ -25,8 +25,11 @@ export interface FailedDelivery {
 
 export interface Carrier {
   readonly gate: string;
-  /** The deliveries of a kept call: the same ones in the same order each time. @throws Fault where it cannot be cut. */
-  cut(kept: Buffer, how: 'private' | 'whole'): readonly Delivery[];
+  /**
+   * The deliveries of a kept call: the same ones in the same order each time. `id`: the call's own.
+   * @throws Fault where it cannot be cut.
+   */
+  cut(kept: Buffer, how: 'private' | 'whole', id: string): readonly Delivery[];
   deliver(delivery: Delivery): Promise<DeliveryResult>;
   /** Tells the sender what could not be delivered: a DSN (RFC 3464) or a provider-shaped event. `id`: what answered the caller. */
   tellFailed(kept: Buffer, failed: readonly FailedDelivery[], id: string): Promise<void>;

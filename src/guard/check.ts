@@ -13,6 +13,7 @@ import type { Verdict } from '../policy/verdict.ts';
 import type { Database, Transaction } from '../store/database.ts';
 import { insertVerdicts, nextVerdictBatch, type VerdictRow } from '../store/verdicts.ts';
 import { withAttachments } from './attachments.ts';
+import type { Greetings } from './greetings.ts';
 import type { Identity, Mode } from './identity.ts';
 import { type Judgement, type JudgeSettings, judgeCopies, type Submission } from './judge.ts';
 
@@ -84,6 +85,8 @@ export interface GuardOptions {
   /** Whether this identity's mail stands still: a halt. */
   readonly halted: (identity: Identity) => boolean;
   readonly circumstances: Circumstances;
+  /** Readers' own records, where the text greets somebody. Left out where there is no register. */
+  readonly greetings?: Greetings;
   readonly keeper: Keeper;
   /** Told of faults by their code and sentence. */
   readonly onFault?: (error: unknown) => void;
@@ -228,8 +231,24 @@ class GateRoad implements Road {
 
   async #assess(call: GuardedCall, identity: Identity): Promise<Assessed> {
     const settings = this.#options.settings(identity);
-    const copies = withAttachments(call.copies);
-    const judgement = judgeCopies(copies instanceof Promise ? await copies : copies, settings);
+    const opened = withAttachments(call.copies);
+    const copies = opened instanceof Promise ? await opened : opened;
+    // People greet as they like.
+    const greeted = identity.policy === 'person' ? undefined : this.#options.greetings?.(copies);
+    let judgement: Judgement;
+    if (!greeted?.records) judgement = judgeCopies(greeted?.copies ?? copies, settings);
+    else {
+      try {
+        const recordOf = await greeted.records;
+        judgement = judgeCopies(greeted.copies, { ...settings, recordOf });
+      } catch (error) {
+        this.#options.onFault?.(error);
+        return deferred(
+          { judgement: judgeCopies(copies, settings), campaign: null },
+          'guard-fault',
+        );
+      }
+    }
     const judged: Assessed = { judgement, campaign: null };
     if (this.#options.halted(identity)) return deferred(judged, 'halted');
     if (judgement.verdict.kind === 'defer') return judged;

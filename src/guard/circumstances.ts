@@ -12,9 +12,9 @@ import { canonicalAddress } from '../mail/address.ts';
 import { parseMessage } from '../mail/message.ts';
 import { POLICIES } from '../policy/policy.ts';
 import type { ReasonId } from '../policy/reasons.ts';
+import { BatchedLookup } from '../store/batched-lookup.ts';
 import type { Database, Transaction } from '../store/database.ts';
 import {
-  addUsualSizes,
   campaignOf,
   countExposed,
   findFreeze,
@@ -23,13 +23,14 @@ import {
   listUsualSizes,
   lockIdentity,
   suppressedAmong,
-  type UsualSizeRow,
 } from '../store/exposure.ts';
 import { CAMPAIGN_BITS, type CampaignSeed, campaignSeed, simhash } from './campaign.ts';
 import type { Circumstances, GuardedCall } from './check.ts';
+import { AudienceDesk } from './declared-audience.ts';
 import { type FreezeBoard, freezeWithin, isFrozenText, openFreezeBoard } from './freeze.ts';
 import type { Identity } from './identity.ts';
 import type { Judgement, Submission } from './judge.ts';
+import { UsualSizes } from './usual-sizes.ts';
 
 export interface CircumstancesOptions {
   readonly db: Database;
@@ -38,6 +39,8 @@ export interface CircumstancesOptions {
   readonly windowMs?: number;
   /** How many people the calls of one campaign may show to each other within the window; 10. */
   readonly exposedMax?: number;
+  /** The customer index: the audience `customers` is asked there first. */
+  readonly isCustomer?: (canonical: string) => boolean;
   /** Lines without addresses. */
   readonly log?: (line: string) => void;
 }
@@ -57,9 +60,6 @@ const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const EXPOSED_MAX = 10;
 const LEARN_MS = 10_000;
-const CALLS_MIN = 20;
-const READERS_MIN = 100;
-const UNUSUAL_TIMES = 10;
 
 const NOTHING: Promise<Around> = Promise.resolve({ reasons: [], campaign: null });
 
@@ -69,29 +69,26 @@ interface Group {
   readonly people: Set<string>;
 }
 
-/** What is usual for an identity: what all processes stored, and what this one learnt since. */
-interface Sizes {
-  stored: UsualSizeRow;
-  calls: number;
-  max: number;
-  p95: number;
-}
-
 class LiveAround implements LiveCircumstances {
   readonly #options: CircumstancesOptions;
   readonly #board: FreezeBoard;
   readonly #seed: CampaignSeed;
-  readonly #sizes = new Map<string, Sizes>();
-  readonly #suppressed: BatchedLookup;
+  readonly #sizes: UsualSizes;
+  readonly #audiences: AudienceDesk;
+  readonly #suppressed: BatchedLookup<Buffer>;
   readonly #timers: NodeJS.Timeout[] = [];
   #storing: Promise<void> = Promise.resolve();
 
-  constructor(options: CircumstancesOptions, board: FreezeBoard, sizes: readonly UsualSizeRow[]) {
+  constructor(options: CircumstancesOptions, board: FreezeBoard, sizes: UsualSizes) {
     this.#options = options;
     this.#board = board;
     this.#seed = campaignSeed(options.keyring.blindIndex.key);
-    this.#suppressed = new BatchedLookup(options.db);
-    for (const row of sizes) this.#sizes.set(row.identity, newSizes(row));
+    this.#sizes = sizes;
+    this.#audiences = new AudienceDesk(options.db, options.isCustomer ?? (() => false));
+    this.#suppressed = new BatchedLookup<Buffer>(
+      (indexes) => suppressedAmong(options.db, indexes),
+      (index) => index,
+    );
     this.#timers.push(setInterval(() => this.#storeSoon(), LEARN_MS));
     this.#timers.push(setInterval(() => this.#forgetSoon(), HOUR_MS));
     for (const timer of this.#timers) timer.unref();
@@ -108,11 +105,12 @@ class LiveAround implements LiveCircumstances {
         verdict.kind === 'pass' &&
         outsiders.length < 2 &&
         identity.recipientDomains === null &&
+        identity.audience === null &&
         identity.policy !== 'bulk' &&
         this.#board.of(identity.name).length === 0 &&
-        !this.#isUnusual(identity, readers);
+        !this.#sizes.isUnusual(identity, readers);
       if (!isOrdinary) return this.#look(call, identity, judgement);
-      this.#learn(identity.name, readers);
+      this.#sizes.learn(identity.name, readers);
       return NOTHING;
     } catch (error) {
       return Promise.reject(error);
@@ -129,8 +127,7 @@ class LiveAround implements LiveCircumstances {
   async #look(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
     if (this.#isFrozen(call, identity)) return { reasons: ['frozen'], campaign: null };
     const reasons = this.#locks(call, identity, judgement);
-    if (identity.policy === 'bulk' && (await this.#hasSuppressed(call)))
-      reasons.push('suppressed-reader');
+    await this.#addByAddress(call, identity, reasons);
     const { kind } = judgement.verdict;
     const isEnforced = identity.mode === 'enforce';
     const goesOn = !isEnforced || (kind === 'pass' && reasons.length === 0);
@@ -160,26 +157,31 @@ class LiveAround implements LiveCircumstances {
       if (!everyReader(call, (canonical) => domains.has(domainOf(canonical))))
         reasons.push('wrong-environment');
     }
-    if (this.#isUnusual(identity, judgement.readers)) reasons.push('unusual-size');
+    if (this.#sizes.isUnusual(identity, judgement.readers)) reasons.push('unusual-size');
     return reasons;
   }
 
-  #isUnusual(identity: Identity, readers: number): boolean {
-    if (identity.readersMax !== null) return readers > identity.readersMax;
-    if (readers < READERS_MIN) return false;
-    const sizes = this.#sizes.get(identity.name);
-    if (sizes === undefined || sizes.stored.calls + sizes.calls < CALLS_MIN) return false;
-    return readers > UNUSUAL_TIMES * Math.max(sizes.stored.readers_max, sizes.max);
+  /** What the database knows of the readers: lists they stand on, and lists they should. */
+  async #addByAddress(call: GuardedCall, identity: Identity, reasons: ReasonId[]): Promise<void> {
+    const { policy, audience } = identity;
+    if (policy !== 'bulk' && audience === null) return;
+    const indexes = this.#indexesOf(call);
+    const [isInside, suppressed] = await Promise.all([
+      audience === null || this.#audiences.holdsAll(audience, indexes),
+      policy === 'bulk' ? this.#suppressed.find([...indexes.values()]) : [],
+    ]);
+    if (!isInside) reasons.push('outside-audience');
+    if (suppressed.length > 0) reasons.push('suppressed-reader');
   }
 
-  #hasSuppressed(call: GuardedCall): Promise<boolean> {
+  #indexesOf(call: GuardedCall): ReadonlyMap<string, Buffer> {
     const { key } = this.#options.keyring.blindIndex;
     const indexes = new Map<string, Buffer>();
     everyReader(call, (canonical) => {
       if (!indexes.has(canonical)) indexes.set(canonical, blindIndex(key, 'address', canonical));
       return true;
     });
-    return this.#suppressed.hasAny([...indexes.values()]);
+    return indexes;
   }
 
   /** Counts the people shown in one transaction; freezes where they would be too many. */
@@ -274,42 +276,11 @@ class LiveAround implements LiveCircumstances {
   }
 
   #learnUnless(reasons: readonly ReasonId[], identity: Identity, { readers }: Judgement): void {
-    if (!reasons.includes('unusual-size')) this.#learn(identity.name, readers);
-  }
-
-  #learn(identity: string, readers: number): void {
-    let sizes = this.#sizes.get(identity);
-    if (sizes === undefined) {
-      sizes = newSizes({ identity, calls: 0, readers_max: 0, readers_p95: 0 });
-      this.#sizes.set(identity, sizes);
-    }
-    sizes.calls++;
-    if (readers > sizes.max) sizes.max = readers;
-    // A running estimate: up by 19 steps of a size that 5 % of calls exceed, down by one.
-    const step = Math.max(0.05, sizes.p95 * 0.01);
-    sizes.p95 = Math.max(1, sizes.p95 + (readers > sizes.p95 ? 19 * step : -step));
+    if (!reasons.includes('unusual-size')) this.#sizes.learn(identity.name, readers);
   }
 
   #storeSoon(): void {
-    this.#storing = this.#storing.then(() => this.#store()).catch(() => {});
-  }
-
-  async #store(): Promise<void> {
-    const learnt: UsualSizeRow[] = [];
-    for (const [identity, sizes] of this.#sizes) {
-      if (sizes.calls === 0) continue;
-      const { calls, max, p95 } = sizes;
-      learnt.push({ identity, calls, readers_max: max, readers_p95: Math.round(p95) });
-    }
-    if (learnt.length === 0) return;
-    const stored = await addUsualSizes(this.#options.db, learnt);
-    const taken = new Map(learnt.map((row) => [row.identity, row.calls]));
-    for (const row of stored) {
-      const sizes = this.#sizes.get(row.identity);
-      if (sizes === undefined) continue;
-      sizes.stored = row;
-      sizes.calls -= taken.get(row.identity) ?? 0;
-    }
+    this.#storing = this.#storing.then(() => this.#sizes.store(this.#options.db)).catch(() => {});
   }
 
   #forgetSoon(): void {
@@ -317,10 +288,6 @@ class LiveAround implements LiveCircumstances {
       this.#options.log?.('guard.forget-failed {"remedy":"tried again in an hour"}');
     });
   }
-}
-
-function newSizes(stored: UsualSizeRow): Sizes {
-  return { stored, calls: 0, max: 0, p95: stored.readers_p95 };
 }
 
 function budgetFreeze(identity: string, campaign: number): Parameters<typeof freezeWithin>[1] {
@@ -346,58 +313,14 @@ function shownIn(copy: Submission, everybody: ReadonlySet<string>): readonly str
   return [...shown];
 }
 
-interface Asked {
-  readonly indexes: readonly Buffer[];
-  resolve(any: boolean): void;
-  reject(error: unknown): void;
-}
-
-/** One query at a time on the suppression list, for everybody who asked while the one before ran. */
-class BatchedLookup {
-  readonly #db: Database;
-  #waiting: Asked[] = [];
-  #busy = false;
-
-  constructor(db: Database) {
-    this.#db = db;
-  }
-
-  hasAny(indexes: readonly Buffer[]): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ indexes, resolve, reject });
-      if (!this.#busy) void this.#run();
-    });
-  }
-
-  async #run(): Promise<void> {
-    this.#busy = true;
-    while (this.#waiting.length > 0) {
-      // Calls that come in the same turn are asked for together.
-      await Promise.resolve();
-      const batch = this.#waiting.splice(0);
-      try {
-        const found = await suppressedAmong(
-          this.#db,
-          batch.flatMap(({ indexes }) => indexes),
-        );
-        const hexes = new Set(found.map((index) => index.toString('hex')));
-        for (const { indexes, resolve } of batch)
-          resolve(hexes.size > 0 && indexes.some((index) => hexes.has(index.toString('hex'))));
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
-    this.#busy = false;
-  }
-}
-
 /** @throws Fault `database.*` where freezes or usual sizes cannot be read at the start. */
 export async function createCircumstances(
   options: CircumstancesOptions,
 ): Promise<LiveCircumstances> {
   const board = await openFreezeBoard(options.db);
   try {
-    return new LiveAround(options, board, await listUsualSizes(options.db));
+    const sizes = new UsualSizes(await listUsualSizes(options.db));
+    return new LiveAround(options, board, sizes);
   } catch (error) {
     await board.close();
     throw error;

@@ -18,6 +18,8 @@ export interface Identity {
   readonly visibleOutsidersMax: number | null;
   /** Environment lock: domains (lower-case A-labels) that may be written to; null for all. */
   readonly recipientDomains: readonly string[] | null;
+  /** The declared audience that every reader must be in, or `customers`; null for anybody. */
+  readonly audience: string | null;
   /** More readers in one call than this are held; null for ten times the most of what was usual. */
   readonly readersMax: number | null;
 }
@@ -35,6 +37,7 @@ export function identityOf(
     split: false,
     visibleOutsidersMax: null,
     recipientDomains: null,
+    audience: null,
     readersMax: null,
     ...settings,
   };

@@ -131,11 +131,11 @@ class RunningOutbox implements Outbox {
   seal(request: KeepRequest): Sealed {
     const key = this.#openKey();
     // What cannot be cut is refused before anybody was told that it was taken.
-    const deliveries = this.#carrierOf(request.gate).cut(request.bytes, request.cut);
+    const id = newId('k');
+    const deliveries = this.#carrierOf(request.gate).cut(request.bytes, request.cut, id);
     if (deliveries.length === 0)
       throw new Fault('guard.cannot-cut', 'a call that reaches nobody cannot be kept');
     const readers = deliveries.map((delivery: Delivery) => delivery.readers);
-    const id = newId('k');
     const at = new Date(this.#now());
     const { holdMs = 72 * HOUR_MS, keyring } = this.#options;
     const isHeld = request.kind === 'hold';

@@ -226,6 +226,13 @@ export async function readKeyring(source: KeyringSource, dataDir: string): Promi
   }
 }
 
+/** The version in use. @throws Fault `keys.malformed`. */
+export function newestTokenKey({ token }: Pick<Keyring, 'token'>): KeyObject {
+  const newest = token.at(-1);
+  if (newest === undefined) throw new Fault('keys.malformed', 'the keyring holds no token key');
+  return newest.key;
+}
+
 /** Where a keyring for this data directory stands unless told: beside it, never in it. */
 export function defaultKeyringPath(dataDir: string): string {
   const full = resolve(dataDir);

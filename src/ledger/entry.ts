@@ -10,6 +10,7 @@ export type EntryKind =
   | 'customers.erased'
   | 'suppression.changed'
   | 'keys.rotated'
+  | 'keys.issued'
   | 'broadcast.created'
   | 'broadcast.frozen'
   | 'broadcast.prepared'
@@ -38,6 +39,8 @@ export type EntryKind =
   | 'kept.failed'
   | 'guard.frozen'
   | 'guard.lifted'
+  | 'guard.audience-declared'
+  | 'guard.audience-removed'
   | 'events.recorded'
   | (string & {});
 

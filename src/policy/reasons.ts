@@ -44,6 +44,7 @@ export const REASON_IDS = [
   'ambiguous',
   'unreadable',
   'wrong-environment',
+  'outside-audience',
   'unusual-size',
   'suppressed-reader',
   'exposure-budget',
@@ -174,6 +175,12 @@ export const REASONS: Readonly<Record<ReasonId, Reason>> = {
     sentence: 'This sender may only write to named domains, and a recipient is at another one.',
     remedy:
       'Check that this is not a test system writing to real people; or add the domain to the sender’s.',
+  },
+  'outside-audience': {
+    ...HELD,
+    sentence: 'A recipient is not in the audience declared for this sender.',
+    remedy:
+      'Compare the recipients with the list that was meant; or declare the audience anew, with them in it.',
   },
   'unusual-size': {
     ...HELD,

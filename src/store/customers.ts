@@ -79,6 +79,31 @@ export async function importOperators(db: Queryable): Promise<string[]> {
   return rows.map((row) => row.operator);
 }
 
+export interface SealedCustomer {
+  readonly address_index: Buffer;
+  readonly record_index: Buffer;
+  readonly sealed: Buffer;
+}
+
+/** More people than this do not share an address. */
+const RECORDS_PER_ADDRESS_MAX = 20;
+
+/** The records at these addresses, of each the first few. */
+export function customersByAddress(
+  db: Queryable,
+  indexes: readonly Buffer[],
+): Promise<SealedCustomer[]> {
+  return db.query(
+    `SELECT c.address_index, c.record_index, c.sealed
+       FROM (SELECT DISTINCT unnest($1::bytea[]) AS address_index) AS asked
+      CROSS JOIN LATERAL (
+        SELECT address_index, record_index, sealed FROM customer
+         WHERE customer.address_index = asked.address_index
+         ORDER BY id LIMIT ${RECORDS_PER_ADDRESS_MAX}) AS c`,
+    [indexes],
+  );
+}
+
 /** id, record_index, address_index, data_index, version, kind, language, sealed; in id order. */
 export const CUSTOMERS_COPY =
   'COPY (SELECT id, record_index, kind, language, sealed FROM customer ORDER BY id) TO STDOUT (FORMAT BINARY)';

@@ -7,6 +7,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { App } from '../app.ts';
 import { Fault } from '../base/errors.ts';
 import { authenticate, bodyDigest } from '../operators/signed-request.ts';
+import { audienceRoutes } from './api/audiences.ts';
 import { broadcastRoutes } from './api/broadcasts.ts';
 import { customerRoutes } from './api/customers.ts';
 import { freezeRoutes } from './api/freeze.ts';
@@ -169,6 +170,7 @@ export async function startApi(app: App, stop: () => void): Promise<Api> {
   keyRoutes(server, app);
   guardRoutes(server, { ...app.desk, flush: () => app.sequencer.flush() });
   freezeRoutes(server, app);
+  audienceRoutes(server, app, signedStream);
   await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }

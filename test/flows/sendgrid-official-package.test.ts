@@ -348,7 +348,7 @@ test(
     await mail.send({ ...NOTICE, to: people(3), categories: ['notice'] });
     const kept = road.kept.at(-1);
     assert.ok(kept);
-    const [delivery, ...more] = carrier.cut(kept.bytes, kept.cut);
+    const [delivery, ...more] = carrier.cut(kept.bytes, kept.cut, 'k-1');
     assert.ok(delivery !== undefined && more.length === 0);
     assert.equal(delivery.readers, 3);
     const wrongKey = createProviderCarrier({

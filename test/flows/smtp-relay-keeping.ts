@@ -61,7 +61,7 @@ export async function startKeepingRelay(
     const bytes = call.keep();
     const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
     try {
-      carrier.cut(bytes, needsPrivateCopies(reasons) ? 'private' : 'whole');
+      carrier.cut(bytes, needsPrivateCopies(reasons) ? 'private' : 'whole', 'k-1');
     } catch (error) {
       if (!(error instanceof Fault) || error.code !== 'guard.cannot-cut') throw error;
       return { ...decision, ...decisionOf({ kind: 'refuse', reasons }, disclosures) };
@@ -91,7 +91,7 @@ async function deliverAll(
   kept: Buffer,
   results: DeliveryResult[],
 ): Promise<void> {
-  const waiting = [...carrier.cut(kept, 'private')];
+  const waiting = [...carrier.cut(kept, 'private', 'k-1')];
   const failed: FailedDelivery[] = [];
   const one = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {

@@ -38,7 +38,7 @@ export function createMemoryRoad(): MemoryRoad {
       const last = kept.at(-1);
       if (last === undefined) throw new Error('nothing was kept');
       const results: DeliveryResult[] = [];
-      for (const delivery of carrier.cut(last.bytes, last.cut)) {
+      for (const delivery of carrier.cut(last.bytes, last.cut, 'k-1')) {
         results.push(await carrier.deliver(delivery));
       }
       return results;

@@ -61,7 +61,7 @@ async function startFar(
     server.closeAllConnections();
     server.close();
   });
-  const [delivery] = carrier.cut(keptBatch(), 'private');
+  const [delivery] = carrier.cut(keptBatch(), 'private', 'k-1');
   assert.ok(delivery);
   return { carrier, delivery, calls, warned };
 }
@@ -85,7 +85,7 @@ test('a kept call is read back as it was; another version or endpoint is a fault
 
 test('the same call is cut the same way each time', async (t) => {
   const { carrier, delivery } = await startFar(t, answerWith(200, []));
-  assert.deepEqual(carrier.cut(keptBatch(), 'private'), [delivery]);
+  assert.deepEqual(carrier.cut(keptBatch(), 'private', 'k-1'), [delivery]);
   assert.equal(delivery.readers, 2);
 });
 

@@ -114,7 +114,7 @@ export async function workOn(job: Job): Promise<void> {
   const lease = new Lease(job);
   try {
     const { carrier, row, bytes } = job;
-    const deliveries = carrier.cut(bytes, row.cut);
+    const deliveries = carrier.cut(bytes, row.cut, row.id);
     const rows = await deliveriesOf(job.db, row.id);
     if (deliveries.length !== rows.length)
       throw new Fault('guard.cut-differs', 'the call is cut into another number of deliveries', {

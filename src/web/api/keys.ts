@@ -3,11 +3,13 @@
 import type { FastifyInstance } from 'fastify';
 import type { App } from '../../app.ts';
 import { Fault } from '../../base/errors.ts';
+import { issueSesKey } from '../../gates/provider.ts';
 import { backUpKeyring } from '../../keys/backup.ts';
 import { rewrapDataKey } from '../../keys/data-key.ts';
 import {
   type Keyring,
   keyringOf,
+  newestTokenKey,
   type RotatableKey,
   rotated,
   writeKeyring,
@@ -77,11 +79,38 @@ async function rotate(
   return { key: which, rewrapped, dns };
 }
 
+interface IssuedKey {
+  readonly accessKeyId: string;
+  readonly secret: string;
+  readonly keySha256: string;
+}
+
+/** For callers who sign their requests: their secret follows from the token key, which `serve` alone has. */
+async function issue(app: App, given: unknown, operator: string): Promise<IssuedKey> {
+  const { gate, name } = (given ?? {}) as { readonly gate?: unknown; readonly name?: unknown };
+  if (gate !== 'ses' || typeof name !== 'string' || name === '')
+    throw new Fault('keys.no-such-gate', 'the server makes keys for named callers of SES only', {
+      remedy: 'for other gates `undisclosed keys issue NAME --policy POLICY` needs no server',
+    });
+  const { accessKeyId, secret, keySha256 } = issueSesKey(name, newestTokenKey(app.keyring));
+  await app.db.transaction((tx) =>
+    appendEntry(tx, {
+      kind: 'keys.issued',
+      at: new Date().toISOString(),
+      by: operator,
+      subject: accessKeyId,
+      data: { gate, name, accessKeyId },
+    }),
+  );
+  return { accessKeyId, secret, keySha256 };
+}
+
 export function keyRoutes(server: FastifyInstance, app: App): void {
   server.post('/v1/keys/rotate', (request) => {
     const { key, domain } = request.body as { key: RotatableKey; domain?: string };
     return rotate(app, key, domain ?? null, request.operator);
   });
+  server.post('/v1/keys/issue', (request) => issue(app, request.body, request.operator));
   server.post('/v1/keys/backup', (request) => {
     const { passphrase } = request.body as { passphrase: string };
     return { backup: backUpKeyring(app.keyring.document, passphrase) };
