@@ -60,6 +60,11 @@ export function peopleOf(count: number): string[] {
   return Array.from({ length: count }, (_, n) => `customer.${n}@mail${n % 20}.example`);
 }
 
+/** The name of the class of what was thrown. */
+export function classOf(thrown: unknown): string {
+  return (thrown as object).constructor.name;
+}
+
 /** Makes the call and reads what the far side has of it once nothing is on its way any more. */
 export async function runCall(sdk: Sdk, call: SdkCall, at: CallPlace): Promise<CallResult> {
   const { copies } = at.house.farSides[sdk.farSide];
@@ -73,7 +78,8 @@ export async function runCall(sdk: Sdk, call: SdkCall, at: CallPlace): Promise<C
   return { ...(await readCopies(copies.slice(start), people)), error };
 }
 
-async function readCopies(
+/** How many copies, whom they reached, and the most people that one of them shows beside its reader. */
+export async function readCopies(
   copies: readonly DeliveredCopy[],
   people: readonly string[],
 ): Promise<Omit<CallResult, 'error'>> {

@@ -29,7 +29,9 @@ function notice(mark: string) {
 
 /** Each with an empty entry, as the manual has it. */
 function variables(people: readonly string[]): string {
-  return JSON.stringify(Object.fromEntries(people.map((address, n) => [address, { name: `N ${n}` }])));
+  return JSON.stringify(
+    Object.fromEntries(people.map((address, n) => [address, { name: `N ${n}` }])),
+  );
 }
 
 function mime(mark: string, to: string): Buffer {
@@ -68,7 +70,7 @@ export const MAILGUN: Sdk = {
       call: '`create({ to: [100] })` with `recipient-variables` for 99',
       people: 100,
       leaks: false,
-      ends: ['nothing', 'nothing'],
+      ends: ['nothing', 'private'],
       make: (at, to) =>
         create(at, {
           ...notice(at.mark),

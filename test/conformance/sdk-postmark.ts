@@ -1,7 +1,7 @@
 /** Calls by the unmodified `postmark`. */
 
 import { createRequire } from 'node:module';
-import type { CallPlace, Sdk } from './sdk-call.ts';
+import { type CallPlace, classOf, type Sdk } from './sdk-call.ts';
 
 interface ServerClient {
   sendEmail(message: object): Promise<unknown>;
@@ -42,11 +42,11 @@ export const POSTMARK: Sdk = {
   farSide: 'postmark',
   refusal: 'InvalidEmailRequestError 300 (422)',
   describe: (thrown) => {
-    const { constructor, code, statusCode } = thrown as {
+    const { code, statusCode } = thrown as {
       readonly code: number;
       readonly statusCode: number;
     };
-    return `${constructor.name} ${code} (${statusCode})`;
+    return `${classOf(thrown)} ${code} (${statusCode})`;
   },
   calls: [
     {

@@ -1,7 +1,7 @@
 /** Calls by the unmodified `@sendgrid/mail`. */
 
 import { createRequire } from 'node:module';
-import type { CallPlace, Sdk } from './sdk-call.ts';
+import { type CallPlace, classOf, type Sdk } from './sdk-call.ts';
 
 /** What these calls use of the package. */
 interface MailService {
@@ -37,13 +37,13 @@ export const SENDGRID: Sdk = {
   farSide: 'sendgrid',
   refusal: 'ResponseError 400',
   describe: (thrown) => {
-    const { code, response, constructor } = thrown as {
+    const { code, response } = thrown as {
       readonly code: number;
       readonly response: { readonly body: { readonly errors: readonly object[] } };
     };
     const [first = {}] = response.body.errors;
     const shape = Object.keys(first).sort().join();
-    return shape === 'field,help,message' ? `${constructor.name} ${code}` : `no shape: ${shape}`;
+    return shape === 'field,help,message' ? `${classOf(thrown)} ${code}` : `no shape: ${shape}`;
   },
   calls: [
     {

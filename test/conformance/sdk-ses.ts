@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { createTransport } from 'nodemailer';
-import type { CallPlace, Sdk } from './sdk-call.ts';
+import { type CallPlace, classOf, type Sdk } from './sdk-call.ts';
 
 interface Client {
   send(command: object): Promise<unknown>;
@@ -40,7 +40,12 @@ async function withClient(
 
 function email(Destination: object, Content: object, more: object = {}): object {
   const { SendEmailCommand } = aws();
-  return new SendEmailCommand({ FromEmailAddress: `Company <${FROM}>`, Destination, Content, ...more });
+  return new SendEmailCommand({
+    FromEmailAddress: `Company <${FROM}>`,
+    Destination,
+    Content,
+    ...more,
+  });
 }
 
 function simple(mark: string): object {
@@ -55,7 +60,10 @@ function simple(mark: string): object {
 function template(mark: string, name = 'reader'): object {
   return {
     Template: {
-      TemplateContent: { Subject: `For {{name}} ${mark}`, Text: `Dear {{name}}, please read. ${mark}` },
+      TemplateContent: {
+        Subject: `For {{name}} ${mark}`,
+        Text: `Dear {{name}}, please read. ${mark}`,
+      },
       TemplateData: JSON.stringify({ name }),
     },
   };
@@ -95,10 +103,10 @@ function bulk(mark: string, entries: readonly (readonly string[])[]): object {
 }
 
 const describe = (thrown: unknown): string => {
-  const { constructor, $metadata } = thrown as {
+  const { $metadata } = thrown as {
     readonly $metadata?: { readonly httpStatusCode: number };
   };
-  return `${constructor.name} ${$metadata?.httpStatusCode}`;
+  return `${classOf(thrown)} ${$metadata?.httpStatusCode}`;
 };
 
 export const SES: Sdk = {
@@ -117,8 +125,9 @@ export const SES: Sdk = {
       make: (at, people) =>
         withClient(at, (client) =>
           all(
-            pages(people, 50).map((ToAddresses, n) => () =>
-              client.send(email({ ToAddresses }, simple(`${at.mark} ${n}`))),
+            pages(people, 50).map(
+              (ToAddresses, n) => () =>
+                client.send(email({ ToAddresses }, simple(`${at.mark} ${n}`))),
             ),
           ),
         ),
@@ -157,7 +166,9 @@ export const SES: Sdk = {
       leaks: false,
       ends: ['passes', 'passes'],
       make: (at, people) =>
-        withClient(at, (client) => client.send(email({ BccAddresses: people }, raw(at.mark, FROM)))),
+        withClient(at, (client) =>
+          client.send(email({ BccAddresses: people }, raw(at.mark, FROM))),
+        ),
     },
     {
       call: '`SendBulkEmail`, 50 entries of one',

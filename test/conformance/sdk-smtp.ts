@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createTransport } from 'nodemailer';
-import type { CallPlace, Sdk } from './sdk-call.ts';
+import { type CallPlace, classOf, type Sdk } from './sdk-call.ts';
 
 const FROM = 'notices@company.example';
 
@@ -31,11 +31,11 @@ export const NODEMAILER_SMTP: Sdk = {
   farSide: 'smtp',
   refusal: 'Error EMESSAGE 550',
   describe: (thrown) => {
-    const { constructor, code, responseCode } = thrown as {
+    const { code, responseCode } = thrown as {
       readonly code: string;
       readonly responseCode: number;
     };
-    return `${constructor.name} ${code} ${responseCode}`;
+    return `${classOf(thrown)} ${code} ${responseCode}`;
   },
   calls: [
     {
