@@ -182,7 +182,7 @@ test('SES: SendEmailRequest and SendBulkEmailRequest, their quotas, and the sign
   careless.middlewareStack.add(
     (next: (args: object) => unknown) => (args: { request: { body: string | Uint8Array } }) => {
       args.request.body = JSON.stringify({
-        ...JSON.parse(Buffer.from(args.request.body as Uint8Array).toString()),
+        ...JSON.parse(new TextDecoder().decode(args.request.body as Uint8Array)),
         ...more,
       });
       return next(args);
