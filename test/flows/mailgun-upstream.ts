@@ -1,11 +1,13 @@
 /**
- * The far side of the Mailgun flow tests: a server that takes `messages` and `messages.mime` as the
- * published schema has them, reads forms with the platform's own parser, and keeps the messages that
- * Mailgun would make: one for all of `to`, or, with recipient-variables, one for each.
+ * The far side of the Mailgun tests: a server that takes `POST /v3/{domain}/messages` and `messages.mime` as the published API
+ * reference has them ("Send an email", "Send an email in MIME format", and "Batch sending" of the user manual), written without
+ * the table in `src/`. It reads forms with the platform's own parser and keeps the messages that Mailgun would make: one for all
+ * of `to`, or, with recipient-variables, one for each.
  */
 
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { addressIn, type DeliveredCopy, providerMessage } from '../support/provider-message.ts';
 
 export interface SentMessage {
   readonly recipients: readonly string[];
@@ -17,6 +19,8 @@ export interface SentMessage {
 export interface MailgunUpstream {
   readonly baseUrl: string;
   readonly messages: readonly SentMessage[];
+  /** The same messages as bytes, with their readers. */
+  readonly copies: readonly DeliveredCopy[];
   readonly requests: readonly { readonly path: string; readonly authorization: string }[];
   readonly forms: readonly FormData[];
   readonly rejected: readonly string[];
@@ -25,11 +29,54 @@ export interface MailgunUpstream {
 
 export const MAILGUN_KEY = 'key-upstream-example';
 
-const NAMES =
-  /^(?:from|to|cc|bcc|subject|text|html|amp-html|attachment|inline|message|template|recipient-variables|[ht]:.+|v:.+|o:(?:tag|dkim|testmode|tracking|tracking-clicks|tracking-opens|deliverytime|require-tls|skip-verification))$/;
+const FLAG = /^(?:yes|no|true|false)$/;
+const CLICKS = /^(?:yes|no|true|false|htmlonly)$/;
+/** RFC 2822 date, or seconds since 1970. */
+const TIME = /^(?:\w{3}, \d{1,2} \w{3} \d{4} [\d:]+ (?:[+-]\d{4}|\w+)|\d{10})$/;
+const ANY = /^/;
+
+/** Parameters that stand once, with their form. */
+const SINGLE: Readonly<Record<string, RegExp>> = {
+  from: ANY,
+  subject: ANY,
+  text: ANY,
+  html: ANY,
+  'amp-html': ANY,
+  template: ANY,
+  't:version': ANY,
+  't:text': /^yes$/,
+  't:variables': /^\{[\s\S]*\}$/,
+  'recipient-variables': /^\{[\s\S]*\}$/,
+  'o:dkim': FLAG,
+  'o:secondary-dkim': ANY,
+  'o:secondary-dkim-public': ANY,
+  'o:deliverytime': TIME,
+  'o:deliver-within': /^(?:\d+h)?(?:\d+m)?$/,
+  'o:deliverytime-optimize-period': /^\d+h$/,
+  'o:time-zone-localize': /^\d\d:\d\d(?:[ap]m)?$/i,
+  'o:testmode': FLAG,
+  'o:tracking': CLICKS,
+  'o:tracking-clicks': CLICKS,
+  'o:tracking-opens': FLAG,
+  'o:tracking-pixel-location-top': CLICKS,
+  'o:require-tls': FLAG,
+  'o:skip-verification': FLAG,
+  'o:sending-ip': ANY,
+  'o:sending-ip-pool': ANY,
+  'o:archive-to': /^https?:/,
+  'o:suppress-headers': ANY,
+};
+/** Parameters that may stand several times. */
+const REPEATED = /^(?:to|cc|bcc|o:tag|h:[!-9;-~]+|v:.+)$/;
+const FILES = /^(?:attachment|inline)$/;
+/** `messages.mime` takes the envelope, the message and what steers them. */
+const MIME = /^(?:to|message|template|recipient-variables|[oht]:.+|v:.+)$/;
+const OPTIONS_SIZE_MAX = 16_384;
+const ADDRESS = /^(?:[^<>]*<)?[^@\s<>]+@[^@\s<>]+>?$/;
 
 export async function startMailgunUpstream(): Promise<MailgunUpstream> {
   const messages: SentMessage[] = [];
+  const copies: DeliveredCopy[] = [];
   const requests: { path: string; authorization: string }[] = [];
   const forms: FormData[] = [];
   const rejected: string[] = [];
@@ -58,7 +105,9 @@ export async function startMailgunUpstream(): Promise<MailgunUpstream> {
       answer(400, { message: problem });
       return;
     }
-    messages.push(...(await messagesOf(path, form)));
+    const sent = await messagesOf(path, form);
+    messages.push(...sent);
+    for (const message of sent) copies.push(await copyOf(path, form, message));
     const id = `<upstream-${forms.length}@company.example>`;
     answer(200, { id, message: 'Queued. Thank you.' });
   });
@@ -66,6 +115,7 @@ export async function startMailgunUpstream(): Promise<MailgunUpstream> {
   return {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     messages,
+    copies,
     requests,
     forms,
     rejected,
@@ -76,19 +126,58 @@ export async function startMailgunUpstream(): Promise<MailgunUpstream> {
   };
 }
 
-/** Names, addresses and counts as the schema has them; null where nothing is wrong. */
+/** What the reference says against a call; null where nothing. */
 function schemaProblem(path: string, form: FormData): string | null {
   const mime = /^\/v3\/[a-z.]+\/messages\.mime$/.test(path);
   if (!mime && !/^\/v3\/[a-z.]+\/messages$/.test(path)) return 'path';
-  for (const name of form.keys()) if (!NAMES.test(name)) return `unknown parameter ${name}`;
+  for (const [name, value] of form) {
+    const problem = parameterProblem(form, name, value, mime);
+    if (problem !== null) return `${name} ${problem}`;
+  }
   const people = [...peopleIn(form, 'to'), ...peopleIn(form, 'cc'), ...peopleIn(form, 'bcc')];
   if (peopleIn(form, 'to').length === 0) return 'to parameter is missing';
   if (people.length > 1000) return 'more than 1000 recipients';
-  if (!people.every((text) => /^(?:[^<>]*<)?[^@\s<>]+@[^@\s<>]+>?$/.test(text))) return 'address';
+  if (!people.every((text) => ADDRESS.test(text))) return 'to parameter is not a valid address';
+  const options = [...form].filter(([name]) => /^[ohv]:/.test(name));
+  const size = options.reduce((sum, [name, value]) => sum + name.length + String(value).length, 0);
+  if (size > OPTIONS_SIZE_MAX) return 'o:, h: and v: are more than 16 kB';
   if (mime) return form.get('message') instanceof File ? null : 'message is expected as a file';
-  if (typeof form.get('from') !== 'string') return 'from parameter is missing';
+  const from = form.get('from');
+  if (typeof from !== 'string') return 'from parameter is missing';
+  if (!ADDRESS.test(from)) return 'from parameter is not a valid address';
   const body = ['text', 'html', 'amp-html', 'template'].some((name) => form.has(name));
-  return body ? null : 'no body';
+  if (!body) return 'need at least one of text, html, amp-html or template';
+  return variablesProblem(form.get('recipient-variables'));
+}
+
+function parameterProblem(
+  form: FormData,
+  name: string,
+  value: File | string,
+  mime: boolean,
+): string | null {
+  if (mime && !MIME.test(name)) return 'is no parameter of messages.mime';
+  if (name === 'message') return mime ? null : 'is no parameter of messages';
+  if (FILES.test(name)) return value instanceof File ? null : 'is expected as a file';
+  if (typeof value !== 'string') return 'is expected as text';
+  if (REPEATED.test(name)) return null;
+  const pattern = SINGLE[name];
+  if (pattern === undefined) return 'is not in the reference';
+  if (form.getAll(name).length > 1) return 'is given twice';
+  return value === '' || pattern.test(value) ? null : 'is not in its form';
+}
+
+/** A JSON object of objects, by address. */
+function variablesProblem(given: File | string | null): string | null {
+  if (given === null || given === '') return null;
+  try {
+    const all: unknown = JSON.parse(String(given));
+    const entries = Object.values(all as object);
+    const good = entries.every((one) => typeof one === 'object' && one !== null);
+    return good ? null : 'recipient-variables: an object for each address';
+  } catch {
+    return 'recipient-variables is not JSON';
+  }
 }
 
 function peopleIn(form: FormData, name: string): readonly string[] {
@@ -99,13 +188,9 @@ function peopleIn(form: FormData, name: string): readonly string[] {
     .filter((text) => text !== '');
 }
 
-function addressOf(text: string): string {
-  return /<([^>]+)>/.exec(text)?.[1] ?? text;
-}
-
 async function messagesOf(path: string, form: FormData): Promise<readonly SentMessage[]> {
   const [to, cc, bcc] = ['to', 'cc', 'bcc'].map((name) => peopleIn(form, name));
-  const copied = [...(cc ?? []), ...(bcc ?? [])].map(addressOf);
+  const copied = [...(cc ?? []), ...(bcc ?? [])].map(addressIn);
   const given = form.get('recipient-variables');
   const variables: Record<string, Record<string, string>> = typeof given === 'string' &&
   given !== ''
@@ -115,7 +200,7 @@ async function messagesOf(path: string, form: FormData): Promise<readonly SentMe
   const mime = path.endsWith('.mime') && message instanceof File ? await message.text() : null;
   const text = mime ?? String(form.get('text') ?? '');
   const header = mime?.split('\r\n\r\n')[0] ?? null;
-  const all = (to ?? []).map(addressOf);
+  const all = (to ?? []).map(addressIn);
   if (Object.keys(variables).length === 0) {
     const shown = header ?? [...(to ?? []), ...(cc ?? [])].join(', ');
     return [{ recipients: [...all, ...copied], shown, text }];
@@ -128,4 +213,37 @@ async function messagesOf(path: string, form: FormData): Promise<readonly SentMe
     const shown = header ?? [to?.[index] ?? '', ...(cc ?? [])].join(', ');
     return { recipients: [address, ...copied], shown: fill(shown), text: fill(text) };
   });
+}
+
+/** As bytes; of a MIME message those it came as, filled in. */
+async function copyOf(path: string, form: FormData, sent: SentMessage): Promise<DeliveredCopy> {
+  const { recipients: readers, shown, text } = sent;
+  if (path.endsWith('.mime')) return { readers, bytes: Buffer.from(text, 'utf8') };
+  const html = form.get('html');
+  const replyTo = form.get('h:Reply-To');
+  const headers = [...form]
+    .filter(([name]) => /^h:(?!reply-to$)/i.test(name))
+    .map(([name, value]) => [name.slice(2), String(value)] as const);
+  const files = [...form.getAll('attachment'), ...form.getAll('inline')].filter(
+    (file) => file instanceof File,
+  );
+  const bytes = providerMessage({
+    from: String(form.get('from')),
+    to: [shown],
+    replyTo: replyTo === null ? [] : [String(replyTo)],
+    subject: String(form.get('subject') ?? ''),
+    headers,
+    texts: [
+      { type: 'text/plain', value: text },
+      ...(html === null ? [] : [{ type: 'text/html', value: String(html) }]),
+    ],
+    files: await Promise.all(
+      files.map(async (file) => ({
+        name: file.name,
+        type: file.type,
+        base64: Buffer.from(await file.arrayBuffer()).toString('base64'),
+      })),
+    ),
+  });
+  return { readers, bytes };
 }

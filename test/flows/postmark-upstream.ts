@@ -1,10 +1,29 @@
 /**
- * The far side of the Postmark flow tests: a server that takes the four sending endpoints as the
- * published documentation says, written without the tables in `src/`, and records each message.
+ * The far side of the Postmark tests: a server that takes the four sending endpoints as the published documentation says (Email
+ * API and Templates API of postmarkapp.com/developer), written without the tables in `src/`. It records each message it was sent
+ * and those it would make.
  */
 
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import {
+  addressIn,
+  type DeliveredCopy,
+  listIn,
+  providerMessage,
+} from '../support/provider-message.ts';
+import {
+  ANYTHING,
+  BASE64,
+  FILLED,
+  INTEGER,
+  listOf,
+  mapOf,
+  objectOf,
+  problemWith,
+  SWITCH,
+  TEXT,
+} from '../support/published-schema.ts';
 
 export interface SentMessage {
   readonly From: string;
@@ -19,6 +38,8 @@ export interface PostmarkUpstream {
   readonly host: string;
   /** Every message of every call, accepted or not. */
   readonly messages: SentMessage[];
+  /** The messages it took, as bytes with their readers. */
+  readonly copies: readonly DeliveredCopy[];
   readonly paths: string[];
   readonly rejected: string[];
   close(): Promise<void>;
@@ -30,6 +51,7 @@ const INACTIVE = 'inactive@';
 
 export async function startPostmarkUpstream(): Promise<PostmarkUpstream> {
   const messages: SentMessage[] = [];
+  const copies: DeliveredCopy[] = [];
   const paths: string[] = [];
   const rejected: string[] = [];
   const take = (message: SentMessage, templated: boolean): object => {
@@ -40,6 +62,7 @@ export async function startPostmarkUpstream(): Promise<PostmarkUpstream> {
       return { ErrorCode: 300, Message: problem };
     }
     if (message.To?.startsWith(INACTIVE)) return { ErrorCode: 406, Message: 'Inactive recipient' };
+    copies.push(copyOf(message));
     const accepted = { SubmittedAt: new Date().toISOString(), MessageID: `id-${messages.length}` };
     return { To: message.To, ...accepted, ErrorCode: 0, Message: 'OK' };
   };
@@ -73,6 +96,7 @@ export async function startPostmarkUpstream(): Promise<PostmarkUpstream> {
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     messages,
+    copies,
     paths,
     rejected,
     close: () => {
@@ -82,25 +106,79 @@ export async function startPostmarkUpstream(): Promise<PostmarkUpstream> {
   };
 }
 
-const COMMON =
-  'From To Cc Bcc Tag ReplyTo Headers TrackOpens TrackLinks Attachments Metadata MessageStream';
-const NAMES = {
-  own: new Set(`${COMMON} Subject HtmlBody TextBody`.split(' ')),
-  templated: new Set(`${COMMON} TemplateId TemplateAlias TemplateModel InlineCss`.split(' ')),
-};
+const COMMON = {
+  From: FILLED,
+  To: TEXT,
+  Cc: TEXT,
+  Bcc: TEXT,
+  Tag: { type: 'string', max: 1000 },
+  ReplyTo: TEXT,
+  Headers: listOf(objectOf({ Name: FILLED, Value: TEXT }, ['Name', 'Value'])),
+  TrackOpens: SWITCH,
+  TrackLinks: { type: 'string', pattern: /^(?:None|HtmlAndText|HtmlOnly|TextOnly)$/ },
+  Attachments: listOf(
+    objectOf(
+      {
+        Name: FILLED,
+        Content: BASE64,
+        ContentType: FILLED,
+        ContentID: TEXT,
+        ContentLength: INTEGER,
+        Disposition: TEXT,
+      },
+      ['Name', 'Content', 'ContentType'],
+    ),
+  ),
+  Metadata: mapOf(TEXT),
+  MessageStream: FILLED,
+} as const;
+const OWN = objectOf({ ...COMMON, Subject: TEXT, HtmlBody: TEXT, TextBody: TEXT }, ['From']);
+const TEMPLATED = objectOf(
+  {
+    ...COMMON,
+    TemplateId: INTEGER,
+    TemplateAlias: TEXT,
+    TemplateModel: mapOf(ANYTHING),
+    InlineCss: SWITCH,
+  },
+  ['From', 'TemplateModel'],
+);
+const MAILBOX = /^(?:[^<>]*<)?[^@<>\s]+@[^@<>\s]+>?$/;
+const RECIPIENTS_MAX = 50;
 
 /** What the documentation says against a message; null where nothing. */
 function findProblem(message: SentMessage, templated: boolean): string | null {
-  const names = NAMES[templated ? 'templated' : 'own'];
-  if (!Object.keys(message).every((name) => names.has(name))) return 'an unknown property';
-  if (typeof message.From !== 'string') return 'From is required';
-  const lists = [message.To, message.Cc, message.Bcc];
-  if (!lists.every((list) => list == null || typeof list === 'string')) return 'not a string';
-  const readers = lists.flatMap((list) => (list ? list.split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/) : []));
-  if (readers.length === 0 || readers.length > 50) return 'no or too many recipients';
-  if (!readers.every((reader) => /^(?:[^<>]*<)?[^@<>\s]+@[^@<>\s]+>?$/.test(reader.trim()))) {
-    return 'Illegal email address';
-  }
-  if (templated) return message.TemplateId == null && !message.TemplateAlias ? 'no template' : null;
-  return message.TextBody || message.HtmlBody ? null : 'TextBody or HtmlBody is required';
+  // A property that is null is one that is left out.
+  const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
+  const problem = problemWith(templated ? TEMPLATED : OWN, given);
+  if (problem !== null) return problem;
+  if (!MAILBOX.test(message.From)) return 'Illegal email address From';
+  const readers = [message.To, message.Cc, message.Bcc].flatMap(listIn);
+  if (readers.length === 0 || readers.length > RECIPIENTS_MAX) return 'no or too many recipients';
+  if (!readers.every((reader) => MAILBOX.test(reader))) return 'Illegal email address';
+  if (!listIn(message.ReplyTo as string).every((one) => MAILBOX.test(one))) return 'ReplyTo';
+  if (!templated) return message.TextBody || message.HtmlBody ? null : 'TextBody or HtmlBody';
+  const named = [message.TemplateId, message.TemplateAlias].filter((name) => name != null);
+  return named.length === 1 ? null : 'one of TemplateId and TemplateAlias is required';
+}
+
+function copyOf(message: SentMessage): DeliveredCopy {
+  const { From, To, Cc, Bcc, ReplyTo, Subject, TextBody, HtmlBody, Headers, Attachments } = message;
+  const text = (type: string, value: unknown) =>
+    typeof value === 'string' && value !== '' ? [{ type, value }] : [];
+  const headers = (Headers ?? []) as readonly { readonly Name: string; readonly Value: string }[];
+  const files = (Attachments ?? []) as readonly Readonly<Record<string, string>>[];
+  const bytes = providerMessage({
+    from: From,
+    to: listIn(To),
+    cc: listIn(Cc),
+    replyTo: listIn(ReplyTo as string | undefined),
+    subject: String(Subject ?? 'A template'),
+    headers: headers.map(({ Name, Value }) => [Name, Value]),
+    texts: [...text('text/plain', TextBody), ...text('text/html', HtmlBody)],
+    files: files.map(({ Name = '', Content = '', ContentType = '' }) => {
+      return { name: Name, type: ContentType, base64: Content };
+    }),
+  });
+  return { readers: [To, Cc, Bcc].flatMap(listIn).map(addressIn), bytes };
 }

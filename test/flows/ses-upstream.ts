@@ -1,11 +1,23 @@
 /**
- * The far side of the SES flow tests: a server that checks the signature (SigV4) and the body as the
- * published model has them, written without anything of `src/`, and keeps the messages it would send.
+ * The far side of the SES tests: a server that checks the signature (SigV4) and the body as the published model has them (shapes
+ * SendEmailRequest and SendBulkEmailRequest of sesv2, 2019-09-27), with the quotas of its developer guide, written without
+ * anything of `src/`. It keeps the messages it would send.
  */
 
 import { createHash, createHmac } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { addressIn, type DeliveredCopy, providerMessage } from '../support/provider-message.ts';
+import {
+  ANYTHING,
+  BASE64,
+  FILLED,
+  listOf,
+  objectOf,
+  type PublishedSchema,
+  problemWith,
+  TEXT,
+} from '../support/published-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -21,6 +33,8 @@ export interface SentMessage {
 export interface SesUpstream {
   readonly baseUrl: string;
   readonly messages: readonly SentMessage[];
+  /** The same messages as bytes, with their readers. */
+  readonly copies: readonly DeliveredCopy[];
   readonly requests: readonly { readonly path: string; readonly authorization: string }[];
   readonly rejected: readonly string[];
   /** What the next request is answered with, in place of success. */
@@ -32,6 +46,7 @@ export const SES_KEY = { id: 'AKIDUPSTREAMEXAMPLE1', secret: 'upstream/secret+ke
 
 export async function startSesUpstream(): Promise<SesUpstream> {
   const messages: SentMessage[] = [];
+  const copies: DeliveredCopy[] = [];
   const requests: { path: string; authorization: string }[] = [];
   const rejected: string[] = [];
   let failure: { status: number; type: string } | null = null;
@@ -60,6 +75,7 @@ export async function startSesUpstream(): Promise<SesUpstream> {
     if (problem !== null) return refuse(400, 'BadRequestException', problem);
     const sent = bulk ? entriesOf(call).map(messageOf) : [messageOf(call)];
     messages.push(...sent);
+    copies.push(...(bulk ? entriesOf(call) : [call]).map((item) => copyOf(call, item)));
     const ids = sent.map((_, i) => `upstream-${messages.length - sent.length + i + 1}`);
     response.writeHead(200, { 'content-type': 'application/json' });
     const results = ids.map((MessageId) => ({ Status: 'SUCCESS', MessageId }));
@@ -69,6 +85,7 @@ export async function startSesUpstream(): Promise<SesUpstream> {
   return {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     messages,
+    copies,
     requests,
     rejected,
     failNext: (status, type) => {
@@ -106,36 +123,134 @@ function signatureProblem(request: http.IncomingMessage, body: Buffer): string |
   return right === given[3] ? null : 'the signature does not match';
 }
 
-const MEMBERS = {
-  both: 'FromEmailAddress FromEmailAddressIdentityArn ReplyToAddresses FeedbackForwardingEmailAddress FeedbackForwardingEmailAddressIdentityArn ConfigurationSetName EndpointId TenantName ConfigurationOverrides',
-  email: 'Destination Content EmailTags ListManagementOptions',
-  bulk: 'DefaultEmailTags DefaultContent BulkEmailEntries',
-  entry: 'Destination ReplacementTags ReplacementEmailContent ReplacementHeaders',
-  destination: 'ToAddresses CcAddresses BccAddresses',
-  content: 'Simple Raw Template',
+/** Mailboxes: SES takes no address whose local part is not ASCII. */
+const ADDRESS: PublishedSchema = { type: 'string', min: 3, pattern: /^[ -~]*@[!-~]+$/ };
+const ADDRESSES = listOf(ADDRESS);
+const DESTINATION = objectOf({
+  ToAddresses: ADDRESSES,
+  CcAddresses: ADDRESSES,
+  BccAddresses: ADDRESSES,
+});
+const CONTENT = objectOf({ Data: TEXT, Charset: TEXT }, ['Data']);
+const HEADERS = listOf(
+  objectOf(
+    {
+      Name: { type: 'string', min: 1, max: 126, pattern: /^[!-9;-@A-~]+$/ },
+      Value: { type: 'string', min: 1, max: 870, pattern: /^[ -~]*$/ },
+    },
+    ['Name', 'Value'],
+  ),
+  { max: 15 },
+);
+const ATTACHMENTS = listOf(
+  objectOf(
+    {
+      RawContent: BASE64,
+      FileName: { type: 'string', min: 1, max: 255 },
+      ContentType: { type: 'string', min: 1, max: 78 },
+      ContentDisposition: { type: 'string', pattern: /^(?:ATTACHMENT|INLINE)$/ },
+      ContentDescription: { type: 'string', min: 1, max: 1000 },
+      ContentId: { type: 'string', min: 1, max: 78 },
+      ContentTransferEncoding: {
+        type: 'string',
+        pattern: /^(?:BASE64|QUOTED_PRINTABLE|SEVEN_BIT)$/,
+      },
+    },
+    ['RawContent', 'FileName'],
+  ),
+);
+const TEMPLATE = objectOf({
+  TemplateName: FILLED,
+  TemplateArn: TEXT,
+  TemplateContent: objectOf({ Subject: TEXT, Text: TEXT, Html: TEXT }),
+  TemplateData: { type: 'string', max: 262_144 },
+  Headers: HEADERS,
+  Attachments: ATTACHMENTS,
+});
+const TAGS = listOf(objectOf({ Name: TEXT, Value: TEXT }, ['Name', 'Value']));
+const BOTH = {
+  FromEmailAddress: ADDRESS,
+  FromEmailAddressIdentityArn: TEXT,
+  ReplyToAddresses: ADDRESSES,
+  FeedbackForwardingEmailAddress: ADDRESS,
+  FeedbackForwardingEmailAddressIdentityArn: TEXT,
+  ConfigurationSetName: TEXT,
+  EndpointId: TEXT,
+  TenantName: { type: 'string', min: 1, max: 64 },
+  ConfigurationOverrides: ANYTHING,
 } as const;
 
+const SEND_EMAIL = objectOf(
+  {
+    ...BOTH,
+    Destination: DESTINATION,
+    Content: objectOf({
+      Simple: objectOf(
+        {
+          Subject: CONTENT,
+          Body: objectOf({ Text: CONTENT, Html: CONTENT }),
+          Headers: HEADERS,
+          Attachments: ATTACHMENTS,
+        },
+        ['Subject', 'Body'],
+      ),
+      Raw: objectOf({ Data: BASE64 }, ['Data']),
+      Template: TEMPLATE,
+    }),
+    EmailTags: TAGS,
+    ListManagementOptions: objectOf({ ContactListName: TEXT, TopicName: TEXT }, [
+      'ContactListName',
+    ]),
+  },
+  ['Content'],
+);
+
+const SEND_BULK_EMAIL = objectOf(
+  {
+    ...BOTH,
+    DefaultEmailTags: TAGS,
+    DefaultContent: objectOf({ Template: TEMPLATE }, ['Template']),
+    BulkEmailEntries: listOf(
+      objectOf(
+        {
+          Destination: DESTINATION,
+          ReplacementTags: TAGS,
+          ReplacementEmailContent: objectOf({
+            ReplacementTemplate: objectOf({
+              ReplacementTemplateData: { type: 'string', max: 262_144 },
+            }),
+          }),
+          ReplacementHeaders: HEADERS,
+        },
+        ['Destination'],
+      ),
+      { min: 1, max: 50 },
+    ),
+  },
+  ['DefaultContent', 'BulkEmailEntries'],
+);
+
+/** The shapes, then what the guide says beside them: 50 recipients a message, one kind of content, one template. */
 function modelProblem(call: Json, bulk: boolean): string | null {
-  const names = `${MEMBERS.both} ${bulk ? MEMBERS.bulk : MEMBERS.email}`;
-  if (!hasOnly(call, names)) return 'a member is not in the model';
-  const entries = bulk ? entriesOf(call) : [call];
-  if (entries.length < 1 || entries.length > 50) return 'entries';
-  if (bulk && !entries.every((entry) => hasOnly(entry, MEMBERS.entry))) return 'an entry';
-  const content = (bulk ? call.DefaultContent : call.Content) as Json | undefined;
-  if (content === undefined || !hasOnly(content, MEMBERS.content)) return 'content';
-  if (Object.keys(content).length !== 1) return 'one content';
-  for (const { Destination } of entries) {
-    if (Destination === undefined) continue;
-    if (!hasOnly(Destination as Json, MEMBERS.destination)) return 'destination';
-    const people = peopleOf(Destination as Json);
+  const problem = problemWith(bulk ? SEND_BULK_EMAIL : SEND_EMAIL, call);
+  if (problem !== null) return problem;
+  const content = (bulk ? call.DefaultContent : call.Content) as Json;
+  if (Object.keys(content).length !== 1) return 'Content: one of Simple, Raw and Template';
+  const { Template: template, Raw: raw, Simple: simple } = content as Record<string, Json>;
+  if (raw === undefined && call.FromEmailAddress === undefined) return 'FromEmailAddress';
+  if (simple !== undefined && Object.keys(simple.Body as Json).length === 0) return 'Body';
+  if (template !== undefined) {
+    const named = ['TemplateName', 'TemplateArn', 'TemplateContent'].filter(
+      (name) => template[name] !== undefined,
+    );
+    if (named.length !== 1) return 'Template: one of name, ARN and content';
+  }
+  for (const { Destination } of bulk ? entriesOf(call) : [call]) {
+    const people = peopleOf((Destination ?? {}) as Json);
     if (people.length > 50) return 'Recipient count exceeds 50.';
-    if (!people.every((text) => /^[\x20-\x7e]*@[\x21-\x7e]+$/.test(text))) return 'address';
+    if (people.length === 0 && raw === undefined) return 'Destination: nobody';
   }
   return null;
-}
-
-function hasOnly(value: Json, names: string): boolean {
-  return Object.keys(value).every((name) => names.split(' ').includes(name));
 }
 
 function entriesOf(call: Json): readonly Json[] {
@@ -144,6 +259,64 @@ function entriesOf(call: Json): readonly Json[] {
 
 function peopleOf(destination: Json): readonly string[] {
   return Object.values(destination).flat() as string[];
+}
+
+/** What stands in To and Cc of a raw message, for a call without Destination. */
+function peopleInHeader(raw: Buffer): readonly string[] {
+  const header = raw.toString('latin1').split(/\r?\n\r?\n/)[0] ?? '';
+  const fields = header.replace(/\r?\n[ \t]+/g, ' ').match(/^(?:to|cc|bcc):.*$/gim) ?? [];
+  return fields.flatMap((field) => field.match(/[^\s<>,:;"]+@[^\s<>,;"]+/g) ?? []);
+}
+
+function copyOf(call: Json, item: Json): DeliveredCopy {
+  const destination = (item.Destination ?? {}) as Json;
+  const content = (call.Content ?? call.DefaultContent) as Json;
+  const data = (content.Raw as Json | undefined)?.Data;
+  const readers = peopleOf(destination).map(addressIn);
+  if (typeof data === 'string') {
+    const bytes = Buffer.from(data, 'base64');
+    return { readers: readers.length > 0 ? readers : peopleInHeader(bytes), bytes };
+  }
+  const { Subject: subject, Text: text, Html: html } = textsOf(content, item);
+  const given = (content.Simple ?? content.Template) as Json;
+  type Field = { readonly Name: string; readonly Value: string };
+  const headers = [given.Headers, item.ReplacementHeaders].flatMap(
+    (fields) => (fields ?? []) as readonly Field[],
+  );
+  const bytes = providerMessage({
+    from: String(call.FromEmailAddress),
+    to: (destination.ToAddresses ?? []) as readonly string[],
+    cc: (destination.CcAddresses ?? []) as readonly string[],
+    replyTo: (call.ReplyToAddresses ?? []) as readonly string[],
+    subject: subject ?? '',
+    headers: headers.map(({ Name, Value }) => [Name, Value]),
+    texts: [
+      ...(text === undefined ? [] : [{ type: 'text/plain', value: text }]),
+      ...(html === undefined ? [] : [{ type: 'text/html', value: html }]),
+    ],
+  });
+  return { readers, bytes };
+}
+
+/** Subject and texts, filled in from the template's data; a stored template's text is not known here. */
+function textsOf(content: Json, item: Json): Readonly<Record<string, string | undefined>> {
+  const simple = content.Simple as Record<string, Json> | undefined;
+  if (simple !== undefined) {
+    const body = simple.Body as Record<string, Json>;
+    const data = (of: Json | undefined): string | undefined =>
+      of === undefined ? undefined : String(of.Data);
+    return { Subject: data(simple.Subject), Text: data(body.Text), Html: data(body.Html) };
+  }
+  const template = content.Template as Json;
+  const own = (item.ReplacementEmailContent as Record<string, Json> | undefined)
+    ?.ReplacementTemplate?.ReplacementTemplateData;
+  const values: Json = JSON.parse(String(own ?? template.TemplateData ?? '{}'));
+  const texts = (template.TemplateContent ?? {}) as Readonly<Record<string, string>>;
+  const filled = Object.entries(texts).map(([name, text]) => [
+    name,
+    text.replace(/{{(\w+)}}/g, (_, tag: string) => String(values[tag] ?? '')),
+  ]);
+  return Object.fromEntries(filled);
 }
 
 function messageOf(item: Json): SentMessage {
