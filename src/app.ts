@@ -59,6 +59,8 @@ export interface AppOptions {
   /** The stages and the last look; tests put faulty ones in their place. */
   readonly stagesModule?: string;
   readonly look?: ReleaseEnvironment['look'];
+  /** Detectors of the gates that tests switch off, by name; see `JudgeSettings`. */
+  readonly off?: ReadonlySet<string>;
 }
 
 type Closer = () => Promise<void>;
@@ -210,11 +212,12 @@ interface GuardParts {
   readonly brake: HaltSwitch;
   readonly sender: string;
   readonly log: (line: string) => void;
+  readonly off: ReadonlySet<string> | undefined;
 }
 
 /** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
 async function openGuard(
-  { config, db, keyring, brake, sender, log }: GuardParts,
+  { config, db, keyring, brake, sender, log, off }: GuardParts,
   closers: Closer[],
 ): Promise<{ guard: Guard; outbox: Outbox; settingsOf: LookDesk['settingsOf'] }> {
   const index = await openCustomerIndex({ db, keyring, log });
@@ -243,7 +246,8 @@ async function openGuard(
       policy = policyOf(identity, config);
       policies.set(identity.name, policy);
     }
-    return { policy, isCustomer: (canonical) => index.has(canonical) };
+    const isCustomer = (canonical: string): boolean => index.has(canonical);
+    return { policy, isCustomer, ...(off === undefined ? {} : { off }) };
   };
   const guard = createGuard({
     db,
@@ -291,7 +295,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     closers.push(async () => stopWatching());
     const sender = newId('s');
     const { guard, outbox, settingsOf } = await openGuard(
-      { config, db, keyring, brake, sender, log },
+      { config, db, keyring, brake, sender, log, off: options.off },
       closers,
     );
     const stagesModule = options.stagesModule ?? shippedStages();
