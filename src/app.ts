@@ -59,9 +59,11 @@ export interface AppOptions {
   /** The stages and the last look; tests put faulty ones in their place. */
   readonly stagesModule?: string;
   readonly look?: ReleaseEnvironment['look'];
-  /** Detectors of the gates that tests switch off, by name; see `JudgeSettings`. */
-  readonly off?: ReadonlySet<string>;
+  /** What tests change in how the gates judge: detectors switched off, what is known of people. */
+  readonly judging?: Judging;
 }
+
+type Judging = Pick<JudgeSettings, 'off' | 'recordOf'>;
 
 type Closer = () => Promise<void>;
 
@@ -212,12 +214,12 @@ interface GuardParts {
   readonly brake: HaltSwitch;
   readonly sender: string;
   readonly log: (line: string) => void;
-  readonly off: ReadonlySet<string> | undefined;
+  readonly judging: Judging | undefined;
 }
 
 /** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
 async function openGuard(
-  { config, db, keyring, brake, sender, log, off }: GuardParts,
+  { config, db, keyring, brake, sender, log, judging }: GuardParts,
   closers: Closer[],
 ): Promise<{ guard: Guard; outbox: Outbox; settingsOf: LookDesk['settingsOf'] }> {
   const index = await openCustomerIndex({ db, keyring, log });
@@ -246,8 +248,7 @@ async function openGuard(
       policy = policyOf(identity, config);
       policies.set(identity.name, policy);
     }
-    const isCustomer = (canonical: string): boolean => index.has(canonical);
-    return { policy, isCustomer, ...(off === undefined ? {} : { off }) };
+    return { policy, isCustomer: (canonical) => index.has(canonical), ...judging };
   };
   const guard = createGuard({
     db,
@@ -295,7 +296,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     closers.push(async () => stopWatching());
     const sender = newId('s');
     const { guard, outbox, settingsOf } = await openGuard(
-      { config, db, keyring, brake, sender, log, off: options.off },
+      { config, db, keyring, brake, sender, log, judging: options.judging },
       closers,
     );
     const stagesModule = options.stagesModule ?? shippedStages();

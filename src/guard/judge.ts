@@ -67,7 +67,9 @@ export function judgeCopies(copies: readonly Submission[], settings: JudgeSettin
     const circumstances = circumstancesOf(everybody ?? new Set(), settings);
     // People do not merge; what they write to several is one text.
     const traits: CopyTraits[] | null =
-      copies.length > 1 && settings.policy.name !== 'person' && !settings.off?.has('copies-compared')
+      copies.length > 1 &&
+      settings.policy.name !== 'person' &&
+      !settings.off?.has('copies-compared')
         ? []
         : null;
     const judgements = copies.map((copy, index) =>

@@ -19,6 +19,13 @@ describe('findAddresses', () => {
     assert.deepEqual(readingsOf("o'brien@x.test"), []);
   });
 
+  it('reads an address that a file is called by with the ending of the file and without', () => {
+    const [named] = findAddresses('ann@home.test.csv');
+    assert.equal(named?.address, 'ann@home.test.csv');
+    assert.deepEqual(named?.readings, ['ann@home.test']);
+    assert.deepEqual(findAddresses('logo@2x.png')[0]?.readings, []);
+  });
+
   const SPELLINGS: readonly (readonly [string, string, readonly string[]])[] = [
     ['plain', 'Write to Ann@X.Test.', ['ann@x.test']],
     [

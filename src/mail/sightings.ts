@@ -238,9 +238,11 @@ function sightingOf(local: Piece, domain: Piece, place: Place): Sighting | null 
   const best = simple ? local.text : likeliestLocal(local.text);
   if (best === '') return null;
   const address = canonical(best, domain.text);
-  const readings = simple
+  const ofText = simple
     ? plusReading(local.text, domain.text)
     : otherReadings(local.text, best, domain.text);
+  const inName = NAMED_FILE.exec(domain.text)?.[1];
+  const readings = inName === undefined ? ofText : [...ofText, canonical(best, inName)];
   return {
     address,
     start: place.start,
@@ -333,6 +335,10 @@ function cutsAfter(name: string): readonly string[] {
 
 const FILE_ENDING =
   /\.(?:avif|bmp|css|gif|html?|ico|jpe?g|js|json|mjs|pdf|php|png|svg|webp|aspx?|jsp|tsx?)$/i;
+
+/** A file that is called by somebody's address: `ann@home.test.csv`. */
+const NAMED_FILE =
+  /^(.+\.[^.]+)\.(?:csv|docx?|eml|html?|ics|json|log|msg|ods|odt|pdf|png|jpe?g|rtf|tsv|txt|vcf|xlsx?|xml|zip)$/i;
 
 /** No dot, a last label that is no top-level domain, or a file name. */
 function isWeak(domain: string): boolean {

@@ -29,7 +29,10 @@ export async function providerMessages(
   if (name === 'ses') return { messages: ses(path, given), given };
   const items = Array.isArray(given) ? given : (given.Messages ?? [given]);
   if (items.length > 500) throw new Error('more than 500 messages');
-  return { messages: items.map(postmark), given: Array.isArray(given) ? given : items.length > 1 ? items : given };
+  return {
+    messages: items.map(postmark),
+    given: Array.isArray(given) ? given : items.length > 1 ? items : given,
+  };
 }
 
 interface Person {
@@ -45,7 +48,11 @@ interface Composed {
   readonly subject: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly texts: readonly (readonly [type: string, text: string])[];
-  readonly files: readonly { readonly name: string; readonly type: string; readonly base64: string }[];
+  readonly files: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly base64: string;
+  }[];
 }
 
 const CRLF = '\r\n';
@@ -81,7 +88,11 @@ function compose(mail: Composed): Buffer {
     part(`${type}; charset=utf-8`, Buffer.from(text).toString('base64')),
   );
   const files = mail.files.map(({ name, type, base64 }) =>
-    part(type, base64, `Content-Disposition: attachment; filename="${name.replace(/["\\]/g, '')}"${CRLF}`),
+    part(
+      type,
+      base64,
+      `Content-Disposition: attachment; filename="${name.replace(/["\\]/g, '')}"${CRLF}`,
+    ),
   );
   const body = multipart(fixed, 'multipart/mixed', [...texts, ...files]);
   return Buffer.from(`${lines.join(CRLF)}${CRLF}MIME-Version: 1.0${CRLF}${body}`);
@@ -189,7 +200,10 @@ interface SesBody {
     readonly Raw?: { readonly Data: string };
     readonly Simple?: {
       readonly Subject: { readonly Data: string };
-      readonly Body: { readonly Text?: { readonly Data: string }; readonly Html?: { readonly Data: string } };
+      readonly Body: {
+        readonly Text?: { readonly Data: string };
+        readonly Html?: { readonly Data: string };
+      };
       readonly Headers?: SesTemplate['Headers'];
       readonly Attachments?: readonly SesFile[];
     };
@@ -205,7 +219,11 @@ interface SesBody {
   }[];
 }
 
-const sesReaders = ({ ToAddresses = [], CcAddresses = [], BccAddresses = [] }: SesDestination): readonly string[] =>
+const sesReaders = ({
+  ToAddresses = [],
+  CcAddresses = [],
+  BccAddresses = [],
+}: SesDestination): readonly string[] =>
   [...ToAddresses, ...CcAddresses, ...BccAddresses].map((text) => personOf(text).email);
 
 function ses(path: string, body: SesBody): readonly Made[] {
@@ -284,7 +302,9 @@ export function withoutBcc(content: Buffer): Buffer {
   const text = content.toString('latin1');
   const at = text.indexOf('\r\n\r\n');
   if (at < 0) return content;
-  const header = text.slice(0, at + 2).replace(/^(?:resent-)?bcc[ \t]*:.*(?:\r\n[ \t].*)*\r\n/gim, '');
+  const header = text
+    .slice(0, at + 2)
+    .replace(/^(?:resent-)?bcc[ \t]*:.*(?:\r\n[ \t].*)*\r\n/gim, '');
   return Buffer.from(header + text.slice(at + 2), 'latin1');
 }
 
@@ -305,8 +325,10 @@ async function mailgun(path: string, form: FormData): Promise<readonly Made[]> {
   ];
   if (to.length + cc.length + bcc.length > 1000) throw new Error('more than 1000 recipients');
   const given = form.get('recipient-variables');
-  const variables: Record<string, Record<string, unknown>> =
-    typeof given === 'string' && given !== '' ? JSON.parse(given) : {};
+  const variables: Record<string, Record<string, unknown>> = typeof given === 'string' &&
+  given !== ''
+    ? JSON.parse(given)
+    : {};
   const batch = Object.keys(variables).length > 0;
   const also = [...cc, ...bcc];
   const message = form.get('message');
@@ -358,7 +380,10 @@ function mailgunMessage(
   if (Object.keys(variables).length > 0)
     headers.push(['X-Mailgun-Variables', JSON.stringify(variables)]);
   const texts: (readonly [string, string])[] = [];
-  for (const [name, type] of [['text', 'text/plain'], ['html', 'text/html']] as const) {
+  for (const [name, type] of [
+    ['text', 'text/plain'],
+    ['html', 'text/html'],
+  ] as const) {
     const text = form.get(name);
     if (typeof text === 'string') texts.push([type, fill(text)]);
   }
@@ -384,7 +409,10 @@ function postmark(item: Json): Made {
   if (typeof item.HtmlBody === 'string') texts.push(['text/html', item.HtmlBody]);
   if (item.TemplateModel !== undefined)
     texts.push(['text/plain', storedTemplate(item.TemplateModel)]);
-  const headers = (item.Headers ?? []) as readonly { readonly Name: string; readonly Value: string }[];
+  const headers = (item.Headers ?? []) as readonly {
+    readonly Name: string;
+    readonly Value: string;
+  }[];
   const files = (item.Attachments ?? []) as readonly {
     readonly Name: string;
     readonly ContentType: string;

@@ -115,14 +115,20 @@ const SUCCESS: Readonly<Record<Provider, (count: number, body: unknown) => [numb
     const results = Array.from({ length: count }, (_, i) => ({
       ...{ Status: 'SUCCESS', MessageId: `u-${i}` },
     }));
-    return [
-      200,
-      JSON.stringify(bulk ? { BulkEmailEntryResults: results } : { MessageId: 'u-0' }),
-    ];
+    return [200, JSON.stringify(bulk ? { BulkEmailEntryResults: results } : { MessageId: 'u-0' })];
   },
-  mailgun: () => [200, JSON.stringify({ id: '<u@northwind.example>', message: 'Queued. Thank you.' })],
+  mailgun: () => [
+    200,
+    JSON.stringify({ id: '<u@northwind.example>', message: 'Queued. Thank you.' }),
+  ],
   postmark: (count, body) => {
-    const one = { To: '', SubmittedAt: '2026-02-02T10:00:00Z', MessageID: 'u', ErrorCode: 0, Message: 'OK' };
+    const one = {
+      To: '',
+      SubmittedAt: '2026-02-02T10:00:00Z',
+      MessageID: 'u',
+      ErrorCode: 0,
+      Message: 'OK',
+    };
     return [200, JSON.stringify(Array.isArray(body) ? Array(count).fill(one) : one)];
   },
 };

@@ -18,6 +18,7 @@ import {
   type Plan,
   PROGRAMS,
   slot,
+  TEXT_DOORS,
   type Trap,
 } from './generator-plan.ts';
 import type { Random } from './generator-random.ts';
@@ -30,7 +31,7 @@ function trap(
   more: Partial<Trap> = {},
 ): Trap {
   return {
-    ...{ name, detector, doors: (door: Door) => door !== 'ses-template', policies: ALL_POLICIES },
+    ...{ name, detector, doors: (door: Door) => !TEXT_DOORS.has(door), policies: ALL_POLICIES },
     ...{ audience: 'any', fault: false, apply },
     ...more,
   } as Trap;
@@ -75,7 +76,10 @@ const SEEN_FILES: Readonly<Record<string, FileMaker>> = {
       'card.vcf',
       'text/vcard',
       all
-        .map(({ name, address }) => `BEGIN:VCARD\r\nVERSION:3.0\r\nFN:${name}\r\nEMAIL:${address}\r\nEND:VCARD`)
+        .map(
+          ({ name, address }) =>
+            `BEGIN:VCARD\r\nVERSION:3.0\r\nFN:${name}\r\nEMAIL:${address}\r\nEND:VCARD`,
+        )
         .join('\r\n'),
     ),
   json: (all) => text('data.json', 'application/json', JSON.stringify(all)),
@@ -96,11 +100,17 @@ const OPENED_FILES: Readonly<Record<string, FileMaker>> = {
     content: zipOf({ 'inner.zip': zipOf({ 'list.csv': csv(all) }) }),
   }),
   workbook: (all) => ({
-    ...{ name: 'list.xlsx', type: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet' },
+    ...{
+      name: 'list.xlsx',
+      type: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+    },
     content: workbook({ hiddenSheet: all[0]?.address ?? '', cells: ['Total'] }),
   }),
   document: (all) => ({
-    ...{ name: 'list.docx', type: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document' },
+    ...{
+      name: 'list.docx',
+      type: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+    },
     content: textDocument(`Please ask ${all[0]?.address}`),
   }),
   pdf: (all) => ({
@@ -150,7 +160,9 @@ const PEOPLE_TRAPS: readonly Trap[] = [
     'invited-people',
     (plan, { victim, customers }, random) => {
       const content = calendar([victim, ...customers.slice(0, 9)], random);
-      plan.parts.push(`Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n\r\n${content}`);
+      plan.parts.push(
+        `Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n\r\n${content}`,
+      );
     },
     { doors: (door) => MIME_DOORS.has(door) },
   ),
@@ -168,7 +180,10 @@ const PEOPLE_TRAPS: readonly Trap[] = [
     'staff-listed',
     'company-address',
     (plan, _, random) => {
-      const staff = Array.from({ length: 6 }, (_, i) => `staff${random.int(1, 99)}.${i}@northwind.example`);
+      const staff = Array.from(
+        { length: 6 },
+        (_, i) => `staff${random.int(1, 99)}.${i}@northwind.example`,
+      );
       plan.text = `${plan.text}\n\nOur team: ${staff.join(', ')}`;
     },
     { fault: true, policies: PROGRAMS },
@@ -248,8 +263,20 @@ const FAULT_TRAPS: readonly Trap[] = [
   ),
 ];
 
+/** The name of nobody whom these submissions write to. */
+const STRANGERS = ['Theodora Kingsley', 'Maximilian Obermeyer', 'Guadalupe Fernandez'];
+
 /** Calls that make many messages, each with values of its own reader, or of another. */
 const BATCH_TRAPS: readonly Trap[] = [
+  trap(
+    'wrong-salutation',
+    'merge-mistake',
+    (plan, _, random) => {
+      plan.html = null;
+      plan.text = `Dear ${random.pick(STRANGERS)},\n\n${plan.text}`;
+    },
+    { fault: true, audience: 'one', policies: PROGRAMS },
+  ),
   trap(
     'shifted-names',
     'copies-compared',
@@ -370,7 +397,7 @@ const CALL_TRAPS: readonly Trap[] = [
     (plan, { victim, customers }) => {
       plan.replyTo = [victim, ...customers.slice(0, 2)];
     },
-    { doors: (door) => JSON_DOORS(door) && door !== 'ses-template', policies: PROGRAMS },
+    { doors: (door) => JSON_DOORS(door), policies: PROGRAMS },
   ),
 ];
 
@@ -392,8 +419,16 @@ export function harmlessFiles(random: Random): Attached {
       ...{ name: 'photo.png', type: 'image/png' },
       content: Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'),
     }),
-    () => ({ name: 'bill.pdf', type: 'application/pdf', content: pdf('Invoice 2026-117 over 49.00 EUR') }),
-    () => ({ name: 'prices.zip', type: 'application/zip', content: zipOf({ 'a.csv': 'lamp;12.50' }) }),
+    () => ({
+      name: 'bill.pdf',
+      type: 'application/pdf',
+      content: pdf('Invoice 2026-117 over 49.00 EUR'),
+    }),
+    () => ({
+      name: 'prices.zip',
+      type: 'application/zip',
+      content: zipOf({ 'a.csv': 'lamp;12.50' }),
+    }),
   ])();
 }
 

@@ -44,6 +44,8 @@ export interface AddressKinds {
   readonly unicodeDomains: boolean;
   /** Local parts that are not ASCII, or quoted. */
   readonly oddLocals: boolean;
+  /** Quoted local parts with a space, which mail programs show as two words. */
+  readonly spaces: boolean;
   /** People of the company itself. */
   readonly company: boolean;
 }
@@ -51,6 +53,7 @@ export interface AddressKinds {
 export const PLAIN_KINDS: AddressKinds = {
   unicodeDomains: false,
   oddLocals: false,
+  spaces: false,
   company: false,
 };
 
@@ -64,7 +67,8 @@ export function personOf(random: Random, tag: string, kinds: AddressKinds): Pers
 function addressOf(random: Random, first: string, tag: string, kinds: AddressKinds): string {
   const lower = first.toLowerCase();
   const domain = domainOf(random, kinds);
-  if (kinds.oddLocals && random.chance(0.08)) return `"${lower} ${tag}"@${domain}`;
+  if (kinds.spaces && random.chance(0.06)) return `"${lower} ${tag}"@${domain}`;
+  if (kinds.oddLocals && random.chance(0.06)) return `"${lower}.${tag}"@${domain}`;
   if (kinds.oddLocals && random.chance(0.05)) return `ü${lower}.${tag}@${domain}`;
   if (random.chance(0.06)) return `${lower}+news.${tag}@${domain}`;
   if (random.chance(0.04)) return `o'${lower}.${tag}@${domain}`;

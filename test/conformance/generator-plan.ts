@@ -33,6 +33,9 @@ export const BATCH_DOORS: ReadonlySet<Door> = new Set([
   'postmark-batch',
 ]);
 
+/** Doors whose text stands at the provider: the call brings data alone. */
+export const TEXT_DOORS: ReadonlySet<Door> = new Set(['ses-template', 'postmark-template']);
+
 /** A message the call makes, and what is merged into it: each value has its slot in the text. */
 export interface PlanCopy {
   to: Person[];
@@ -91,8 +94,8 @@ export interface Trap {
   readonly detector: string;
   readonly doors: (door: Door) => boolean;
   readonly policies: readonly PolicyWord[];
-  /** several: one message for several readers. blind: the same, none of them in To and Cc. copies: many messages. any: one or several. */
-  readonly audience: 'several' | 'blind' | 'copies' | 'any';
+  /** several: one message for several readers. blind: the same, none of them in To and Cc. copies: many messages. one: one reader. any: one or several. */
+  readonly audience: 'one' | 'several' | 'blind' | 'copies' | 'any';
   /** Something is wrong beside addresses: it must not leave as it came, whatever a parser sees in it. */
   readonly fault: boolean;
   apply(plan: Plan, aim: Aim, random: Random): void;

@@ -25,12 +25,15 @@ const LISTS: Readonly<Record<string, ListWriter>> = {
     all.map(({ name, address }) => `"${name}"\r\n <${address}>`).join(',\r\n '),
   semicolons: (random, all) => all.map((one) => mailbox(random, one)).join('; '),
   spaces: (_, all) => all.map(({ address }) => address).join(' '),
-  comment: (_, all) => `${all[0]?.address} (${all.slice(1).map((one) => one.address).join(' ')})`,
+  comment: (_, all) =>
+    `${all[0]?.address} (${all
+      .slice(1)
+      .map((one) => one.address)
+      .join(' ')})`,
   commentInside: (_, all) =>
     all.map(({ address }) => address.replace('@', '(home)@(now)')).join(', '),
   obsoleteSpaces: (_, all) => all.map(({ address }) => address.replace('@', ' @ ')).join(', '),
-  group: (random, all) =>
-    `Customers: ${all.map((one) => mailbox(random, one)).join(', ')};`,
+  group: (random, all) => `Customers: ${all.map((one) => mailbox(random, one)).join(', ')};`,
   groupUnclosed: (random, all) => `Customers: ${all.map((one) => mailbox(random, one)).join(', ')}`,
   route: (_, all) => all.map(({ address }) => `<@relay.test,@hop.test:${address}>`).join(', '),
   unclosed: (_, all) => `<${all.map(({ address }) => address).join(', ')}`,
@@ -43,7 +46,9 @@ const LISTS: Readonly<Record<string, ListWriter>> = {
   respelled: (random, all) => all.map(({ address }) => respelled(random, address)).join(', '),
   quotedLocals: (_, all) =>
     all
-      .map(({ address }) => (address.startsWith('"') ? address : address.replace(/^(.*)@/, '"$1"@')))
+      .map(({ address }) =>
+        address.startsWith('"') ? address : address.replace(/^(.*)@/, '"$1"@'),
+      )
       .join(', '),
   fullWidthComma: (_, all) => all.map(({ address }) => address).join('\uff0c'),
 };
@@ -130,7 +135,11 @@ const FIELDS: readonly (readonly [string, FieldWriter])[] = [
   ['X-Forwarded-To', (a) => a],
   ['Errors-To', (a) => a],
   ['Disposition-Notification-To', (a) => a],
-  ['Received', (a) => `from app (127.0.0.1) by mx.northwind.example\r\n\tfor <${a}>; Mon, 2 Feb 2026 10:00:00 +0000`],
+  [
+    'Received',
+    (a) =>
+      `from app (127.0.0.1) by mx.northwind.example\r\n\tfor <${a}>; Mon, 2 Feb 2026 10:00:00 +0000`,
+  ],
   ['References', (a) => `<${a}>`],
   ['In-Reply-To', (a) => `<4711.${a}>`.replace('4711.', '')],
   ['List-Unsubscribe', (a) => `<mailto:leave@northwind.example?subject=${a}>`],
@@ -186,7 +195,9 @@ const STRUCTURE_TRAPS: readonly Trap[] = [
   }),
   mimeTrap('file-name-2231', 'foreign-address', (plan, { victim }) => {
     const coded = encodeURIComponent(`${victim.address}.txt`).replaceAll("'", '%27');
-    const at = Math.floor(coded.length / 2) - (coded.charAt(Math.floor(coded.length / 2) - 1) === '%' ? 1 : 0);
+    const at =
+      Math.floor(coded.length / 2) -
+      (coded.charAt(Math.floor(coded.length / 2) - 1) === '%' ? 1 : 0);
     plan.parts.push(
       `Content-Type: text/plain\r\nContent-Disposition: attachment;\r\n filename*0*=utf-8''${coded.slice(0, at)};\r\n filename*1*=${coded.slice(at)}\r\n\r\nnote\r\n`,
     );

@@ -11,22 +11,25 @@ import {
   CUSTOMERS,
   customer,
   type Person,
+  PLAIN_KINDS,
   paragraphs,
   personOf,
-  PLAIN_KINDS,
   ROLES,
   sentence,
 } from './generator-people.ts';
 import {
+  ALL_POLICIES,
   BATCH_DOORS,
-  type Door,
   DOORS,
+  type Door,
   MIME_DOORS,
   type Plan,
   type PlanCopy,
   type PolicyWord,
+  PROGRAMS,
   readersOf,
   slot,
+  TEXT_DOORS,
   type Trap,
 } from './generator-plan.ts';
 import { type Random, randomOf } from './generator-random.ts';
@@ -45,6 +48,8 @@ export interface Submission {
   readonly fault: boolean;
   /** Everybody who is to get it. */
   readonly readers: readonly string[];
+  /** Names by address, as the company's own records have them. */
+  readonly names: readonly (readonly [address: string, name: string])[];
   /** Whom any copy may show beside its reader. */
   readonly allowed: readonly string[];
   readonly request: SubmissionRequest;
@@ -74,25 +79,29 @@ export function generate(number: number, options: GenerateOptions): Submission {
   if (detector === undefined && random.chance(0.03)) return tooManyShown(number, random);
   const trap = random.pick(traps);
   const door = random.pick(DOORS.filter(trap.doors));
-  const policies = trap.policies.filter((name) => name !== 'person' || !BATCH_DOORS.has(door));
+  const policies = trap.policies.filter((name) => name !== 'person' || PERSONS_DOORS.has(door));
   return trapped(number, random, trap, door, random.pick(policies), options);
 }
 
-const TEXT_DOORS: ReadonlySet<Door> = new Set(['ses-template', 'postmark-template']);
+/** Doors for one message of its own text. */
+const PERSONS_DOORS: ReadonlySet<Door> = new Set(
+  DOORS.filter((door) => !BATCH_DOORS.has(door) && !TEXT_DOORS.has(door)),
+);
 
-function kindsFor(door: Door): AddressKinds {
+function kindsFor({ door, clean }: Makings): AddressKinds {
   const smtp = door === 'smtp' || door === 'milter';
-  return { unicodeDomains: smtp, oddLocals: smtp, company: true };
+  return { unicodeDomains: smtp, oddLocals: smtp, spaces: smtp && !clean, company: true };
 }
 
 interface Makings {
   readonly number: number;
   readonly random: Random;
   readonly door: Door;
+  readonly clean: boolean;
   made: number;
 }
 
-function somebody(makings: Makings, kinds: AddressKinds = kindsFor(makings.door)): Person {
+function somebody(makings: Makings, kinds: AddressKinds = kindsFor(makings)): Person {
   const tag = `${makings.number.toString(36)}x${(makings.made++).toString(36)}`;
   return personOf(makings.random, tag, kinds);
 }
@@ -151,8 +160,10 @@ function cleanSubmission(
   { readersMax }: GenerateOptions,
 ): Submission {
   const door = random.pick(DOORS);
-  const makings: Makings = { number, random, door, made: 0 };
-  const policy = random.pick(['bulk', 'transactional', 'person'] as const);
+  const makings: Makings = { number, random, door, clean: true, made: 0 };
+  // A person's mails are all of one text where the text is the provider's: that would be a campaign.
+  const policies: readonly PolicyWord[] = TEXT_DOORS.has(door) ? PROGRAMS : ALL_POLICIES;
+  const policy = random.pick(policies);
   const plan =
     policy === 'person'
       ? newPlan(makings, policy, [personCopy(makings)])
@@ -218,8 +229,8 @@ function htmlOf(text: string): string {
 }
 
 function tooManyShown(number: number, random: Random): Submission {
-  const door = random.pick(DOORS);
-  const makings: Makings = { number, random, door, made: 0 };
+  const door = random.pick([...PERSONS_DOORS]);
+  const makings: Makings = { number, random, door, clean: false, made: 0 };
   const to = Array.from({ length: random.int(PERSON_MAX + 1, 40) }, () =>
     somebody(makings, PLAIN_KINDS),
   );
@@ -230,6 +241,7 @@ function tooManyShown(number: number, random: Random): Submission {
 
 function audienceFor(makings: Makings, trap: Trap, policy: PolicyWord, max?: number): PlanCopy[] {
   const { random, door } = makings;
+  if (trap.audience === 'one') return [copyTo([somebody(makings)])];
   if (trap.audience === 'copies')
     return people(makings, sizeFor(makings, 3, max)).map((one) => copyTo([one]));
   if (trap.audience === 'blind') {
@@ -264,7 +276,7 @@ function trapped(
   policy: PolicyWord,
   { readersMax }: GenerateOptions,
 ): Submission {
-  const makings: Makings = { number, random, door, made: 0 };
+  const makings: Makings = { number, random, door, clean: false, made: 0 };
   const plan = newPlan(makings, policy, audienceFor(makings, trap, policy, readersMax));
   if (random.chance(0.4)) plan.html = htmlOf(plan.text);
   const readers = readersOf(plan).filter(({ address }) => !ROLES.includes(address));
@@ -299,6 +311,7 @@ function finished(
     ...{ number, door, policy, kind, detector, fault, allowed },
     split: random.chance(0.5),
     readers: [...new Set(readers)],
+    names: readersOf(plan).map((one): [string, string] => [one.address, one.name]),
     request: requestOf(random, plan),
   };
 }

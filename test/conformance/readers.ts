@@ -122,7 +122,12 @@ export function canonical(address: string): string | null {
   if (at < 1 || at === text.length - 1) return null;
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(text.slice(0, at));
   const local = quoted === null ? text.slice(0, at) : (quoted[1] ?? '').replace(/\\(.)/g, '$1');
-  const domain = domainToASCII(text.slice(at + 1).normalize('NFKC').replace(/\.$/, ''));
+  const domain = domainToASCII(
+    text
+      .slice(at + 1)
+      .normalize('NFKC')
+      .replace(/\.$/, ''),
+  );
   return domain === '' ? null : `${local.toLowerCase()}@${domain}`;
 }
 

@@ -12,6 +12,7 @@ import { type App, startApp } from '../../src/app.ts';
 import type { CallerSetting, Config, ProviderName } from '../../src/config.ts';
 import { importCustomers } from '../../src/customers/import.ts';
 import { DEFAULT_COLUMNS } from '../../src/customers/read-records.ts';
+import type { RecordOf } from '../../src/detect/detector.ts';
 import { sigv4Keys } from '../../src/gates/provider-api/sigv4.ts';
 import { keyringOf, newKeyringDocument, writeKeyring } from '../../src/keys/keyring.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -65,7 +66,12 @@ export interface Rig {
   /** Detectors that are switched off now, by name. */
   readonly off: Set<string>;
   /** Sends the submissions of these numbers and reads what came of them. */
-  run(from: number, count: number, options: GenerateOptions, progress?: (done: number) => void): Promise<Tally>;
+  run(
+    from: number,
+    count: number,
+    options: GenerateOptions,
+    progress?: (done: number) => void,
+  ): Promise<Tally>;
   readonly farSides: FarSides;
   close(): Promise<void>;
 }
@@ -186,9 +192,15 @@ export async function openRig(log: (line: string) => void = () => {}): Promise<R
     else parts.batch.deliver(message);
   });
   const off = new Set<string>();
-  const env = Object.fromEntries(PROVIDERS.map((name) => [`KEY_${name}`, 'AKIDTEST:upstream/secret']));
+  const env = Object.fromEntries(
+    PROVIDERS.map((name) => [`KEY_${name}`, 'AKIDTEST:upstream/secret']),
+  );
+  const recordOf: RecordOf = (address) => {
+    const name = parts.batch?.nameOf(address);
+    return name === undefined ? null : { names: [name] };
+  };
   const config = configOf(folder, database.url, farSides, settings);
-  const app = await startApp({ config, log, env, off });
+  const app = await startApp({ config, log, env, judging: { off, recordOf } });
   const portOf = (name: string): number => {
     const address = app.gates.find((gate) => gate.name === name)?.address ?? '';
     return Number(/:(\d+)(?:@|$)/.exec(address)?.[1] ?? 0);
@@ -303,6 +315,7 @@ class Batch {
   readonly #strangers: Delivered[] = [];
   readonly #reading = new Set<Promise<void>>();
   readonly #roles = new Set(ROLES.map((role) => canonical(role)));
+  readonly #names = new Map<string, string>();
   readonly #faultsBefore: number;
 
   constructor(readers: Readers) {
@@ -312,6 +325,11 @@ class Batch {
       const address = canonical(customer(i).address);
       if (address !== null) this.#known.set(address, NOBODYS);
     }
+  }
+
+  /** What a company's own record says. */
+  nameOf(address: string): string | undefined {
+    return this.#names.get(address);
   }
 
   get unread(): number {
@@ -324,6 +342,10 @@ class Batch {
       const address = canonical(reader);
       if (address !== null && !this.#roles.has(address))
         this.#known.set(address, submission.number);
+    }
+    for (const [reader, name] of submission.names) {
+      const address = canonical(reader);
+      if (address !== null) this.#names.set(address, name);
     }
   }
 
@@ -420,8 +442,12 @@ function violationsOf(
   const { number, kind, door, policy, fault, readers, allowed } = submission;
   const about = { submission: number, kind, door, policy, outcome };
   const violations: Violation[] = [];
-  const add = (what: Violation['what'], by: string, bytes: Buffer | null, addresses: readonly string[]): void =>
-    void violations.push({ ...about, what, by, bytes, addresses });
+  const add = (
+    what: Violation['what'],
+    by: string,
+    bytes: Buffer | null,
+    addresses: readonly string[],
+  ): void => void violations.push({ ...about, what, by, bytes, addresses });
   const may = new Set(allowed.map(canonical));
   const got = new Map<string | null, number>();
   for (const { message, seen } of copies) {
