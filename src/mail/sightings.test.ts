@@ -50,6 +50,8 @@ describe('findAddresses', () => {
     ['full-width all', 'ａ＠ｘ．ｔｅｓｔ', ['a@x.test']],
     ['small at', 'a﹫x.test', ['a@x.test']],
     ['quoted local part', '"a b"@x.test', ['a b@x.test']],
+    ['quoted by references', 'for &quot;a b&quot;@x.test', ['a b@x.test']],
+    ['a quote that nothing opens', 'for ann"@x.test', ['ann@x.test']],
     ['quoted for no reason', '"ann"@x.test', ['ann@x.test']],
     ['soft hyphen and zero width', 'an\u00adn@x\u200b.test', ['ann@x.test']],
     ['decomposed', 'jose\u0301@x.test', ['jos\u00e9@x.test']],

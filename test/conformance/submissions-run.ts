@@ -53,6 +53,7 @@ export interface Tally {
   readonly copies: number;
   readonly clean: number;
   readonly cleanPassed: number;
+  readonly outcomes: ReadonlyMap<Outcome, number>;
   /** By door, then outcome. */
   readonly doors: ReadonlyMap<string, ReadonlyMap<Outcome, number>>;
   /** Clean ones that did not pass, and what their callers were told. */
@@ -390,6 +391,7 @@ class Batch {
   tally(kept: ReadonlyMap<string, string>): Tally {
     const violations: Violation[] = [];
     const doors = new Map<string, Map<Outcome, number>>();
+    const outcomes = new Map<Outcome, number>();
     const stopped: { submission: Submission; answer: string }[] = [];
     let clean = 0;
     let cleanPassed = 0;
@@ -399,6 +401,7 @@ class Batch {
       const answer = this.#answers.get(submission.number);
       const outcome = outcomeOf(answer, kept, own.length);
       const counts = doors.get(submission.door) ?? new Map<Outcome, number>();
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       doors.set(submission.door, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
       if (submission.kind === 'clean') {
         clean++;
@@ -415,7 +418,7 @@ class Batch {
     return {
       submissions: this.#submissions.size,
       copies: this.#copies.length,
-      ...{ clean, cleanPassed, doors, stopped, violations },
+      ...{ clean, cleanPassed, outcomes, doors, stopped, violations },
       readerFaults: this.#readers.faults.length - this.#faultsBefore,
     };
   }
@@ -470,4 +473,16 @@ function violationsOf(
     if ((times === 0) === lets) add(lets ? 'lost' : 'stranger', 'envelope', null, [reader ?? '']);
   }
   return violations;
+}
+
+/** The first violations as lines for people; '' where there are none. Addresses are left out. */
+export function describeViolations({ violations }: Tally): string {
+  const lines = violations
+    .slice(0, 20)
+    .map(
+      ({ submission, what, kind, door, policy, outcome, by }) =>
+        `submission ${submission} (${kind} at ${door}, ${policy}, ${outcome}): ${what}, by ${by}`,
+    );
+  if (violations.length > lines.length) lines.push(`and ${violations.length - lines.length} more`);
+  return lines.join('\n');
 }
