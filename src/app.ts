@@ -63,7 +63,11 @@ export interface AppOptions {
   /** The stages and the last look; tests put faulty ones in their place. */
   readonly stagesModule?: string;
   readonly look?: ReleaseEnvironment['look'];
+  /** What tests change in how the gates judge: detectors switched off, what is known of people. */
+  readonly judging?: Judging;
 }
+
+type Judging = Pick<JudgeSettings, 'off' | 'recordOf'>;
 
 type Closer = () => Promise<void>;
 
@@ -211,11 +215,12 @@ interface GuardParts {
   readonly callers: Callers;
   readonly sender: string;
   readonly log: (line: string) => void;
+  readonly judging: Judging | undefined;
 }
 
 /** The guard with what stands around it: the customer index, freezes and budgets, and the outbox. */
 async function openGuard(
-  { config, db, keyring, brake, callers, sender, log }: GuardParts,
+  { config, db, keyring, brake, callers, sender, log, judging }: GuardParts,
   closers: Closer[],
 ): Promise<{
   guard: Guard;
@@ -253,7 +258,7 @@ async function openGuard(
       policy = policyOf(identity, config);
       policies.set(identity.name, policy);
     }
-    return { policy, isCustomer: (canonical) => index.has(canonical) };
+    return { policy, isCustomer: (canonical) => index.has(canonical), ...judging };
   };
   const guard = createGuard({
     db,
@@ -316,7 +321,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const sender = newId('s');
     const callers = callersOf(config.gates.callers);
     const { guard, outbox, settings, settingsOf } = await openGuard(
-      { config, db, keyring, brake, callers, sender, log },
+      { config, db, keyring, brake, callers, sender, log, judging: options.judging },
       closers,
     );
     const stagesModule = options.stagesModule ?? shippedStages();

@@ -30,6 +30,8 @@ export interface JudgeSettings {
   readonly isCustomer?: (canonical: string) => boolean;
   /** What is known of the person at a canonical address. Left out where nothing is. */
   readonly recordOf?: RecordOf;
+  /** Names of detectors switched off, 'copies-compared' and 'defects' among them: for tests that show what each catches. */
+  readonly off?: ReadonlySet<string>;
   /** Told of an internal fault behind a `defer`. Its text may hold content of the message: for a redacting log only. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -65,7 +67,11 @@ export function judgeCopies(copies: readonly Submission[], settings: JudgeSettin
     const circumstances = circumstancesOf(everybody ?? new Set(), settings);
     // People do not merge; what they write to several is one text.
     const traits: CopyTraits[] | null =
-      copies.length > 1 && settings.policy.name !== 'person' ? [] : null;
+      copies.length > 1 &&
+      settings.policy.name !== 'person' &&
+      !settings.off?.has('copies-compared')
+        ? []
+        : null;
     const judgements = copies.map((copy, index) =>
       judgeCopy(copy, readersOf[index] ?? new Set(), circumstances, settings, traits),
     );
@@ -135,14 +141,14 @@ function judgeCopy(
   const [only] = readers;
   const reader = readers.size === 1 && only !== undefined ? only : null;
   const context: DetectContext = { ...circumstances, envelope: copy.envelope, reader };
-  const findings = detectAll(message, context);
+  const findings = detectAll(message, context, settings.off);
   traits?.push(copyTraits(message, context));
   const mentions = mentionsIn(message);
   const shown = new Set<string>();
   for (const mention of mentions) {
     if (mention.surface === 'recipients') shown.add(mention.address);
   }
-  const { defects } = message;
+  const defects = settings.off?.has('defects') ? [] : message.defects;
   const decideContext = { readers, visible: shown, isCustomer: context.isCustomer };
   const { verdict, exposed, outsiders } = assess(findings, defects, decideContext, settings.policy);
   return {

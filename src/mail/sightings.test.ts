@@ -19,6 +19,13 @@ describe('findAddresses', () => {
     assert.deepEqual(readingsOf("o'brien@x.test"), []);
   });
 
+  it('reads an address that a file is called by with the ending of the file and without', () => {
+    const [named] = findAddresses('ann@home.test.csv');
+    assert.equal(named?.address, 'ann@home.test.csv');
+    assert.deepEqual(named?.readings, ['ann@home.test']);
+    assert.deepEqual(findAddresses('logo@2x.png')[0]?.readings, []);
+  });
+
   const SPELLINGS: readonly (readonly [string, string, readonly string[]])[] = [
     ['plain', 'Write to Ann@X.Test.', ['ann@x.test']],
     [
@@ -43,6 +50,8 @@ describe('findAddresses', () => {
     ['full-width all', 'ａ＠ｘ．ｔｅｓｔ', ['a@x.test']],
     ['small at', 'a﹫x.test', ['a@x.test']],
     ['quoted local part', '"a b"@x.test', ['a b@x.test']],
+    ['quoted by references', 'for &quot;a b&quot;@x.test', ['a b@x.test']],
+    ['a quote that nothing opens', 'for ann"@x.test', ['ann@x.test']],
     ['quoted for no reason', '"ann"@x.test', ['ann@x.test']],
     ['soft hyphen and zero width', 'an\u00adn@x\u200b.test', ['ann@x.test']],
     ['decomposed', 'jose\u0301@x.test', ['jos\u00e9@x.test']],

@@ -110,7 +110,11 @@ function readRun(text: string, start: number, end: number, found: Sighting[]): v
   const place = { start, end };
   const plain = undoLookalikes(undoScriptEscapes(undoCharacterReferences(run)));
   if (plain === run) scanPlain(text, start, end, found, null);
-  else scanPlain(plain, 0, plain.length, found, place);
+  else {
+    const before = plain.includes('"@') ? beforeQuote(text, start) : '';
+    const whole = before + plain;
+    scanPlain(whole, before.length, whole.length, found, place);
+  }
   let decoded = plain;
   for (let times = 0; times < 2 && /%[0-9a-fA-F]{2}/.test(decoded); times++) {
     decoded = undoLookalikes(undoCharacterReferences(undoPercentCoding(decoded)));
@@ -120,6 +124,11 @@ function readRun(text: string, start: number, end: number, found: Sighting[]): v
     const unquoted = undoLookalikes(undoQuotedPrintable(plain));
     scanPlain(unquoted, 0, unquoted.length, found, place);
   }
+}
+
+/** Where a local part with a space may have begun, whose quotes are coded: `&quot;ann b&quot;@x.test`. */
+function beforeQuote(text: string, start: number): string {
+  return undoCharacterReferences(text.slice(Math.max(0, start - 2 * QUOTED_LOCAL_MAX), start));
 }
 
 type Place = { readonly start: number; readonly end: number };
@@ -169,9 +178,13 @@ function inTable(allowed: Uint8Array, code: number): boolean {
 
 function readLocal(text: string, at: number, limit: number): Piece {
   if (text.charCodeAt(at - 1) === 0x22) return readQuotedLocal(text, at);
-  let start = at;
+  return unquotedLocal(text, at, limit);
+}
+
+function unquotedLocal(text: string, end: number, limit: number): Piece {
+  let start = end;
   while (start > limit && inTable(LOCAL, text.charCodeAt(start - 1))) start--;
-  return { text: text.slice(start, at), start, end: at, quoted: false };
+  return { text: text.slice(start, end), start, end, quoted: false };
 }
 
 /** RFC 5321 section 4.5.3.1.1 allows 64 octets; escapes double that. */
@@ -181,7 +194,9 @@ function readQuotedLocal(text: string, at: number): Piece {
   const earliest = Math.max(0, at - QUOTED_LOCAL_MAX);
   let open = at - 2;
   while (open >= earliest && !(text[open] === '"' && text[open - 1] !== '\\')) open--;
-  const inner = open < earliest ? '' : text.slice(open + 1, at - 1).replace(/\\(.)/g, '$1');
+  // A quote that nothing opens is a slip: what stands before it is all there is.
+  if (open < earliest) return unquotedLocal(text, at - 1, earliest);
+  const inner = text.slice(open + 1, at - 1).replace(/\\(.)/g, '$1');
   return {
     text: /[\r\n<>]/.test(inner) ? '' : inner,
     start: Math.max(open, 0),
@@ -238,9 +253,11 @@ function sightingOf(local: Piece, domain: Piece, place: Place): Sighting | null 
   const best = simple ? local.text : likeliestLocal(local.text);
   if (best === '') return null;
   const address = canonical(best, domain.text);
-  const readings = simple
+  const ofText = simple
     ? plusReading(local.text, domain.text)
     : otherReadings(local.text, best, domain.text);
+  const inName = NAMED_FILE.exec(domain.text)?.[1];
+  const readings = inName === undefined ? ofText : [...ofText, canonical(best, inName)];
   return {
     address,
     start: place.start,
@@ -333,6 +350,10 @@ function cutsAfter(name: string): readonly string[] {
 
 const FILE_ENDING =
   /\.(?:avif|bmp|css|gif|html?|ico|jpe?g|js|json|mjs|pdf|php|png|svg|webp|aspx?|jsp|tsx?)$/i;
+
+/** A file that is called by somebody's address: `ann@home.test.csv`. */
+const NAMED_FILE =
+  /^(.+\.[^.]+)\.(?:csv|docx?|eml|html?|ics|json|log|msg|ods|odt|pdf|png|jpe?g|rtf|tsv|txt|vcf|xlsx?|xml|zip)$/i;
 
 /** No dot, a last label that is no top-level domain, or a file name. */
 function isWeak(domain: string): boolean {
