@@ -12,6 +12,7 @@ import type { HeaderField } from '../mail/header.ts';
 import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
+import { undoStyleEscapes } from '../mail/undo-coding.ts';
 import { binaryAddresses } from './attachment-text.ts';
 import { isCalendar, isCard, unfolded } from './calendar.ts';
 import { openedIn } from './documents.ts';
@@ -276,7 +277,10 @@ function readText(part: Part, text: string, reading: Reading): void {
       weak === sighting.weak ? sighting : { ...sighting, weak },
     );
   }
-  if (html) readRendered(part, text, sightings, field, surface, reading);
+  if (html) {
+    readRendered(part, text, sightings, field, surface, reading);
+    readStyled(part, text, sightings, field, surface, reading);
+  }
   for (const sighting of findEncodedAddresses(text)) {
     add(reading, attached ? 'attachment' : 'encoded', part.path, field, sighting);
   }
@@ -295,6 +299,26 @@ function readRendered(
   if (places.length === 0) return;
   const seen = new Set(sightings.map((sighting) => sighting.address));
   for (const sighting of findAddresses(htmlTextNear(source, places))) {
+    if (!seen.has(sighting.address)) {
+      add(reading, surface, part.path, field, { ...sighting, start: 0, end: 0 });
+    }
+  }
+}
+
+/** What style sheets show as `content`; only what the source did not show already. */
+function readStyled(
+  part: Part,
+  source: string,
+  sightings: readonly Sighting[],
+  field: string,
+  surface: Surface,
+  reading: Reading,
+): void {
+  if (!source.includes('\\')) return;
+  const plain = undoStyleEscapes(source);
+  if (plain === source) return;
+  const seen = new Set(sightings.map((sighting) => sighting.address));
+  for (const sighting of findAddresses(plain)) {
     if (!seen.has(sighting.address)) {
       add(reading, surface, part.path, field, { ...sighting, start: 0, end: 0 });
     }
