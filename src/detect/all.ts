@@ -13,6 +13,7 @@ import { invitedPeople } from './invited-people.ts';
 import { mergeMistake } from './merge-mistake.ts';
 import { personalRecord } from './personal-record.ts';
 import { placeholder } from './placeholder.ts';
+import { providerCommand } from './provider-command.ts';
 import { readerNotShown } from './reader-not-shown.ts';
 import { unreadableAttachment } from './unreadable-attachment.ts';
 import { visibleRecipients } from './visible-recipients.ts';
@@ -21,6 +22,7 @@ export const DETECTORS: readonly { readonly name: string; readonly detect: Detec
   { name: 'header-injection', detect: headerInjection },
   { name: 'visible-recipients', detect: visibleRecipients },
   { name: 'bcc-header', detect: bccHeader },
+  { name: 'provider-command', detect: providerCommand },
   { name: 'foreign-address', detect: foreignAddress },
   { name: 'company-address', detect: companyAddress },
   { name: 'placeholder', detect: placeholder },

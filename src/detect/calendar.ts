@@ -19,9 +19,13 @@ export function isCard(text: string): boolean {
   return /^[\s\ufeff]{0,64}BEGIN[ \t]*:[ \t]*VCARD/i.test(text);
 }
 
-/** Folded lines joined: with the white space taken out (RFC 5545 section 3.1), and soft breaks of vCard 2.1. */
+/**
+ * Folded lines joined: with the white space taken out (RFC 5545 section 3.1), and soft breaks of vCard 2.1; a written line break
+ * (`\n`, section 3.3.11) is white space, or its letter would begin the next word.
+ */
 export function unfolded(text: string): string {
-  return text.replace(/=\r?\n[ \t]*/g, '').replace(/\r?\n[ \t]/g, '');
+  const joined = text.replace(/=\r?\n[ \t]*/g, '').replace(/\r?\n[ \t]/g, '');
+  return joined.includes('\\') ? joined.replace(/\\n/gi, ' ') : joined;
 }
 
 /** Extensions that hold text of the event, not people. */

@@ -8,6 +8,7 @@ import { allParts, type ParsedMessage, type Part } from '../mail/message.ts';
 import { type Budget, fullBudget } from './inflate.ts';
 import { nothingOpened, type Opened, openFile } from './open-file.ts';
 import { pdfReadingOf } from './pdf-reading.ts';
+import { mayHoldUuencoded, uuencodedFiles } from './uuencoded.ts';
 
 const NOTHING: ReadonlyMap<Part, Opened> = new Map();
 const MESSAGES_MAX = 100;
@@ -65,7 +66,12 @@ export function partsElsewhere(message: ParsedMessage): readonly Part[] {
 
 function isFile(part: Part): boolean {
   if (part.children.length > 0 || part.nested !== null || part.content.length === 0) return false;
-  return part.texts.length === 0 || isContainer(part.content);
+  return part.texts.length === 0 || isContainer(part.content) || holdsFiles(part);
+}
+
+function holdsFiles({ contentType, texts }: Part): boolean {
+  const [text] = texts;
+  return contentType === 'text/plain' && text !== undefined && mayHoldUuencoded(text);
 }
 
 /** P, %, 1f, 7, R, d0, x, fd, B, (, M, {. */
@@ -92,7 +98,10 @@ function openAll(message: ParsedMessage): ReadonlyMap<Part, Opened> {
       const opened = nothingOpened();
       const { content } = part;
       const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-      openFile(bytes, part, opened, budget);
+      if (part.texts.length === 0 || isContainer(content)) openFile(bytes, part, opened, budget);
+      for (const file of holdsFiles(part) ? uuencodedFiles(part.texts[0] ?? '') : []) {
+        openFile(file, { contentType: '', fileName: '' }, opened, budget, 1);
+      }
       messages += opened.messages.length;
       if (messages > MESSAGES_MAX) {
         opened.unreadable += opened.messages.length;

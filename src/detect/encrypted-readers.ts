@@ -10,24 +10,31 @@ import { readPgp } from './sealed-mail.ts';
 
 const ARMOR = 'BEGIN PGP MESSAGE-----';
 
-/** One finding for each part that shows two keys or more; how many of them are too many is policy. */
+/** One finding where all parts together show two keys or more; how many of them are too many is policy. */
 export function encryptedReaders(message: ParsedMessage): readonly Finding[] {
-  const findings: Finding[] = [];
-  for (const [part, { keys }] of openedIn(message)) {
-    if (keys > 1) findings.push(found(part.path, keys));
-  }
+  const keys = new Set<string>();
+  let path = '';
+  const add = (part: string, found: Iterable<string>): void => {
+    for (const key of found) {
+      if (keys.size < 2) path = part;
+      keys.add(key);
+    }
+  };
+  for (const [part, opened] of openedIn(message)) add(part.path, opened.keys);
   // In the decoded texts: a transfer encoding hides the line.
-  for (const { path, texts } of allParts(message)) {
+  for (const { path: part, texts } of allParts(message)) {
     const text = texts[0];
-    const at = text?.indexOf(ARMOR) ?? -1;
-    if (text === undefined || at === -1) continue;
-    const keys = readPgp(Buffer.from(text.slice(Math.max(0, at - 5)), 'latin1'))?.keys ?? 0;
-    if (keys > 1) findings.push(found(path, keys));
+    if (text?.includes(ARMOR)) add(part, readPgp(Buffer.from(text, 'latin1'))?.keys ?? []);
   }
-  return findings;
-}
-
-function found(part: string, count: number): Finding {
-  const where = { part, field: 'encrypted content', start: 0, end: 0 };
-  return { id: 'encrypted-readers', severity: 'risk', where, addresses: [], count };
+  if (keys.size < 2) return [];
+  const where = { part: path, field: 'encrypted content', start: 0, end: 0 };
+  return [
+    {
+      id: 'encrypted-readers',
+      severity: 'risk',
+      where,
+      addresses: [],
+      count: keys.size,
+    },
+  ];
 }

@@ -7,6 +7,7 @@
 export const FINDING_IDS = [
   'visible-recipients',
   'bcc-header',
+  'provider-command',
   'foreign-address-header',
   'foreign-address-body',
   'foreign-address-encoded',

@@ -12,6 +12,7 @@ import type { HeaderField } from '../mail/header.ts';
 import { kept } from '../mail/kept.ts';
 import type { ParsedMessage, Part } from '../mail/message.ts';
 import { findAddresses, type Sighting } from '../mail/sightings.ts';
+import { undoStyleEscapes } from '../mail/undo-coding.ts';
 import { binaryAddresses } from './attachment-text.ts';
 import { isCalendar, isCard, unfolded } from './calendar.ts';
 import { openedIn } from './documents.ts';
@@ -48,6 +49,8 @@ const IDENTIFIER_FIELD =
   /^(?:in-reply-to|references|content-id|(?:[a-z0-9-]+-)?message-id|x-ms-tnef-correlator)$/;
 /** RFC 5322 msg-id, one or many, with nothing beside them. */
 const IDENTIFIERS_ONLY = /^(?:<[^<>\s]*>[\s,]*)+$/;
+/** Some programs leave the brackets out. */
+const BARE_IDENTIFIER = /^[^<>\s,;:"]+@[^<>\s,;:"@]+$/;
 
 const known = new WeakMap<ParsedMessage, readonly Mention[]>();
 
@@ -177,7 +180,21 @@ function sightingOf(sightings: readonly Sighting[], address: string): Sighting |
     : sightings.find((sighting) => sighting.readings.includes(address));
 }
 
-const ADDRESS_FIELDS = new Set(['from', 'sender', 'reply-to', 'resent-from', 'resent-sender']);
+/** Whole addresses stand in these, so one at a host of one label (`root@localhost`) is one too. */
+const ADDRESS_FIELDS = new Set([
+  'from',
+  'sender',
+  'reply-to',
+  'resent-from',
+  'resent-sender',
+  'return-path',
+  'delivered-to',
+  'x-original-to',
+  'envelope-to',
+  'x-envelope-to',
+  'x-rcptto',
+  'disposition-notification-to',
+]);
 
 function isAddressField(field: HeaderField): boolean {
   return (
@@ -195,7 +212,10 @@ function headerSurface(field: HeaderField): Surface {
 /** Judged by shape and exact value: a message id, a boundary, a queue id, a signature's own identity. */
 function isIdentifier(field: HeaderField, part: Part, sighting: Sighting): boolean {
   const { lower, decoded } = field;
-  if (IDENTIFIER_FIELD.test(lower)) return IDENTIFIERS_ONLY.test(decoded);
+  if (IDENTIFIER_FIELD.test(lower)) {
+    if (IDENTIFIERS_ONLY.test(decoded)) return true;
+    return lower === 'message-id' && BARE_IDENTIFIER.test(decoded.trim());
+  }
   if (lower === 'content-type') {
     const boundary = part.parameters.get('boundary');
     return boundary?.includes(decoded.slice(sighting.start, sighting.end)) ?? false;
@@ -267,7 +287,8 @@ function readText(part: Part, text: string, reading: Reading): void {
   const surface = attached ? 'attachment' : 'body';
   const sightings = findAddresses(text);
   for (const sighting of sightings) {
-    const weak = sighting.weak || isContentId(text, sighting, reading);
+    const weak =
+      sighting.weak || isContentId(text, sighting, reading) || isQuotedIdentifier(text, sighting);
     add(
       reading,
       surface,
@@ -276,7 +297,10 @@ function readText(part: Part, text: string, reading: Reading): void {
       weak === sighting.weak ? sighting : { ...sighting, weak },
     );
   }
-  if (html) readRendered(part, text, sightings, field, surface, reading);
+  if (html) {
+    readRendered(part, text, sightings, field, surface, reading);
+    readStyled(part, text, sightings, field, surface, reading);
+  }
   for (const sighting of findEncodedAddresses(text)) {
     add(reading, attached ? 'attachment' : 'encoded', part.path, field, sighting);
   }
@@ -301,6 +325,26 @@ function readRendered(
   }
 }
 
+/** What style sheets show as `content`; only what the source did not show already. */
+function readStyled(
+  part: Part,
+  source: string,
+  sightings: readonly Sighting[],
+  field: string,
+  surface: Surface,
+  reading: Reading,
+): void {
+  if (!source.includes('\\')) return;
+  const plain = undoStyleEscapes(source);
+  if (plain === source) return;
+  const seen = new Set(sightings.map((sighting) => sighting.address));
+  for (const sighting of findAddresses(plain)) {
+    if (!seen.has(sighting.address)) {
+      add(reading, surface, part.path, field, { ...sighting, start: 0, end: 0 });
+    }
+  }
+}
+
 const REFERENCES_TO_AT = /&(?:commat|#0*64(?!\d)|#[xX]0*40(?![0-9a-fA-F]))/g;
 
 /** Where the source has an @ that is shown as one. */
@@ -312,6 +356,15 @@ function placesOfAt(source: string): readonly number[] {
     places.sort((one, other) => one - other);
   }
   return places;
+}
+
+const QUOTED_FIELD =
+  /(?:^|\n)[> \t]*(?:(?:x-)?original-)?(?:message-id|content-id|in-reply-to):[ \t]*<$/i;
+
+/** `Message-ID: <part1@host>` on a line of its own, as reports and replies quote the header of another message. */
+function isQuotedIdentifier(text: string, { start, end }: Sighting): boolean {
+  if (text[start - 1] !== '<' || text[end] !== '>') return false;
+  return QUOTED_FIELD.test(text.slice(Math.max(0, start - 48), start));
 }
 
 /** `cid:part1@host` where a part of this message has exactly that Content-ID (RFC 2392). */

@@ -11,7 +11,7 @@ import { isCalendar, isCard, readCalendar, unfolded } from './calendar.ts';
 import { htmlWithoutCode } from './html-text.ts';
 import { type Budget, inflated } from './inflate.ts';
 import { rtfText } from './rtf.ts';
-import { readCms, readPgp, type SealedReading } from './sealed-mail.ts';
+import { KEYS_UNKNOWN, readCms, readPgp, type SealedReading } from './sealed-mail.ts';
 import { isTnef, readTnef } from './tnef.ts';
 import { xmlText } from './xml-text.ts';
 import { readZip, type ZipFile } from './zip.ts';
@@ -39,7 +39,7 @@ export interface Opened {
   /** Whether any of them is mail or a file encrypted on purpose. */
   encrypted: boolean;
   /** Keys of readers that encrypted mail shows. */
-  keys: number;
+  readonly keys: Set<string>;
 }
 
 /** What MIME or an archive says of a file. */
@@ -65,7 +65,7 @@ export function nothingOpened(): Opened {
     pdfs: [],
     unreadable: 0,
     encrypted: false,
-    keys: 0,
+    keys: new Set(),
   };
 }
 
@@ -115,24 +115,32 @@ function isPdf(bytes: Buffer): boolean {
 
 const SIGNED_OR_SEALED = /^application\/(?:x-)?pkcs7-/;
 const SEALED_NAME = /\.(?:p7m|p7z)$/i;
+/** First octet of a session key packet: the old form with one or two octets of length, and the new one (RFC 9580 section 4.2). */
+const SESSION_KEY_STARTS = new Set([0x84, 0x85, 0xc1]);
 const PGP_NAME = /\.(?:pgp|gpg|asc)$/i;
 
 function openSealed(bytes: Buffer, { contentType, fileName }: FileClaim, into: Opened): boolean {
   if (SIGNED_OR_SEALED.test(contentType) || SEALED_NAME.test(fileName)) {
     const cms = readCms(bytes);
     if (cms !== null) addSealed(cms, into);
-    else if (!contentType.endsWith('-signature')) into.unreadable++;
+    else if (!contentType.endsWith('-signature')) {
+      into.unreadable++;
+      for (const key of KEYS_UNKNOWN) into.keys.add(key);
+    }
     return cms !== null;
   }
   const named = contentType.startsWith('application/pgp') || PGP_NAME.test(fileName);
-  const isPgp = named || bytes.subarray(0, 256).includes('-----BEGIN PGP MESSAGE-----');
+  const isPgp =
+    named ||
+    SESSION_KEY_STARTS.has(bytes[0] ?? 0) ||
+    bytes.subarray(0, 256).includes('-----BEGIN PGP MESSAGE-----');
   const pgp = isPgp ? readPgp(bytes) : null;
   if (pgp !== null) addSealed(pgp, into);
   return pgp !== null;
 }
 
 function addSealed({ keys, encrypted, signed }: SealedReading, into: Opened): void {
-  into.keys += keys;
+  for (const key of keys) into.keys.add(key);
   if (encrypted) {
     into.encrypted = true;
     into.unreadable++;
@@ -143,12 +151,13 @@ function addSealed({ keys, encrypted, signed }: SealedReading, into: Opened): vo
 
 function openTnef(bytes: Buffer, into: Opened, budget: Budget, depth: number): void {
   const label = 'winmail.dat';
-  const { recipients, identifiers, texts, files, whole } = readTnef(bytes);
+  const { recipients, identifiers, texts, files, binaries, whole } = readTnef(bytes);
   into.pieces.push(
     { kind: 'invited', label, text: recipients },
     { kind: 'identifiers', label, text: identifiers },
     { kind: 'text', label, text: texts },
   );
+  into.binaries.push(...binaries);
   if (!whole) {
     into.unreadable++;
     into.binaries.push(bytes);

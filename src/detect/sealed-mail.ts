@@ -6,8 +6,8 @@
 import { type DerValue, derAt, derValues } from './der.ts';
 
 export interface SealedReading {
-  /** How many keys of readers can be told apart; anonymous ones are not counted. */
-  readonly keys: number;
+  /** One text for each key of a reader that can be told apart; anonymous ones are left out. */
+  readonly keys: readonly string[];
   readonly encrypted: boolean;
   /** The MIME entity inside an opaque signature; null where there is none. */
   readonly signed: Buffer | null;
@@ -18,6 +18,8 @@ const SIGNED_DATA = `${CMS_PREFIX}02`;
 const ENVELOPED_DATA = `${CMS_PREFIX}03`;
 const CMS_OTHERS = '2a864886f70d010910';
 const AUTH_ENVELOPED_DATA = `${CMS_OTHERS}0117`;
+/** Where the list of keys cannot be read there may be several. */
+export const KEYS_UNKNOWN: readonly string[] = ['unreadable', 'unreadable as well'];
 const SEQUENCE = 0x30;
 const SET = 0x31;
 
@@ -31,15 +33,16 @@ export function readCms(bytes: Buffer): SealedReading | null {
   const fields = derValues(derAt(explicit.content, 0)?.content ?? Buffer.alloc(0));
   if (oid === ENVELOPED_DATA || oid === AUTH_ENVELOPED_DATA) {
     const infos = fields.find(({ tag }) => tag === SET);
-    return { keys: infos === undefined ? 0 : readerKeys(infos), encrypted: true, signed: null };
+    const keys = infos === undefined ? KEYS_UNKNOWN : readerKeys(infos);
+    return { keys, encrypted: true, signed: null };
   }
-  if (oid === SIGNED_DATA) return { keys: 0, encrypted: false, signed: signedContent(fields) };
+  if (oid === SIGNED_DATA) return { keys: [], encrypted: false, signed: signedContent(fields) };
   // Compressed, digested or otherwise packed: not read.
-  return { keys: 0, encrypted: true, signed: null };
+  return { keys: [], encrypted: true, signed: null };
 }
 
 /** Distinct readers: an agreement of keys (RFC 5652 section 6.2.2) has several in one. */
-function readerKeys(infos: DerValue): number {
+function readerKeys(infos: DerValue): readonly string[] {
   const keys = new Set<string>();
   for (const info of derValues(infos.content)) {
     if (info.tag === 0xa1) {
@@ -51,7 +54,7 @@ function readerKeys(infos: DerValue): number {
       keys.add(derValues(info.content)[1]?.content.toString('latin1') ?? '');
     }
   }
-  return keys.size;
+  return [...keys];
 }
 
 /** EncapsulatedContentInfo: the octet string, in pieces or whole. */
@@ -66,17 +69,22 @@ function signedContent(fields: readonly DerValue[]): Buffer | null {
 
 const ARMOR = '-----BEGIN PGP MESSAGE-----';
 
-/** Reads OpenPGP packets, armored (RFC 9580 section 6.2) or not; null where the bytes are no encrypted message. */
+/**
+ * Reads OpenPGP packets, armored (RFC 9580 section 6.2) or not; null where the bytes are no encrypted message. What is armored as
+ * one and cannot be read is one all the same.
+ */
 export function readPgp(bytes: Buffer): SealedReading | null {
-  const armor = bytes.indexOf(ARMOR);
-  if (armor !== -1) return packetsOf(unarmored(bytes.toString('latin1', armor + ARMOR.length)));
-  return packetsOf(bytes);
+  const armored = bytes.toString('latin1').split(ARMOR).slice(1);
+  if (armored.length === 0) return packetsOf(bytes);
+  const keys = armored.flatMap((text) => packetsOf(unarmored(text))?.keys ?? KEYS_UNKNOWN);
+  return { keys: [...new Set(keys)], encrypted: true, signed: null };
 }
 
+/** Some programs read armor without the empty line behind its header, too. */
 function unarmored(text: string): Buffer {
-  const lines = text.slice(0, text.indexOf('-----END')).split(/\r?\n/);
-  const blank = lines.findIndex((line, index) => index > 0 && line.trim() === '');
-  const body = lines.slice(blank + 1).filter((line) => !line.startsWith('='));
+  const end = text.indexOf('-----END');
+  const lines = text.slice(0, end === -1 ? text.length : end).split(/\r?\n/);
+  const body = lines.filter((line) => !line.startsWith('=') && !line.includes(': '));
   return Buffer.from(body.join(''), 'base64');
 }
 
@@ -99,7 +107,7 @@ function packetsOf(bytes: Buffer): SealedReading | null {
     }
     at = packet.end;
   }
-  return { keys: keys.size, encrypted: true, signed: null };
+  return { keys: [...keys], encrypted: true, signed: null };
 }
 
 /** Version 3: eight octets of key id. Version 6: a length, the key's version, its fingerprint. */

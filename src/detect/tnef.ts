@@ -13,6 +13,8 @@ export interface TnefReading {
   /** Every other text. */
   readonly texts: string;
   readonly files: readonly Buffer[];
+  /** Values that are neither text nor file; entry ids among them, which hold addresses. */
+  readonly binaries: readonly Buffer[];
   readonly whole: boolean;
 }
 
@@ -23,6 +25,8 @@ const ATTACHMENT_PROPERTIES = 0x9005;
 const ATTACHMENT_DATA = 0x800f;
 const RTF_COMPRESSED = 0x1009;
 const ATTACH_DATA = 0x3701;
+/** PR_HTML, in the message's own charset. */
+const HTML = 0x1013;
 /** PR_DISPLAY_BCC, PR_DISPLAY_CC, PR_DISPLAY_TO. */
 const DISPLAY_LISTS = new Set([0x0e02, 0x0e03, 0x0e04]);
 
@@ -30,18 +34,25 @@ export function isTnef(bytes: Buffer): boolean {
   return bytes.length > 6 && bytes.readUInt32LE(0) === SIGNATURE;
 }
 
-/** PR_INTERNET_MESSAGE_ID, PR_INTERNET_REFERENCES, PR_IN_REPLY_TO_ID. */
-const IDENTIFIERS = new Set([0x1035, 0x1039, 0x1042]);
+/** PR_INTERNET_MESSAGE_ID, PR_INTERNET_REFERENCES, PR_IN_REPLY_TO_ID, PR_TNEF_CORRELATION_KEY. */
+const IDENTIFIERS = new Set([0x1035, 0x1039, 0x1042, 0x007f]);
 
 interface Gathered {
   readonly recipients: string[];
   readonly identifiers: string[];
   readonly texts: string[];
   readonly files: Buffer[];
+  readonly binaries: Buffer[];
 }
 
 export function readTnef(bytes: Buffer): TnefReading {
-  const gathered: Gathered = { recipients: [], identifiers: [], texts: [], files: [] };
+  const gathered: Gathered = {
+    recipients: [],
+    identifiers: [],
+    texts: [],
+    files: [],
+    binaries: [],
+  };
   let whole = true;
   try {
     let at = 6;
@@ -62,6 +73,7 @@ export function readTnef(bytes: Buffer): TnefReading {
     identifiers: gathered.identifiers.join('\n'),
     texts: gathered.texts.join('\n'),
     files: gathered.files,
+    binaries: gathered.binaries,
     whole,
   };
 }
@@ -72,7 +84,9 @@ function readAttribute(attribute: number, data: Buffer, gathered: Gathered): voi
     const rows = data.readUInt32LE(0);
     let at = 4;
     for (let row = 0; row < rows; row++) {
-      at = readProperties(data, at, ({ text }) => gathered.recipients.push(text ?? ''));
+      at = readProperties(data, at, ({ text, bytes }) => {
+        gathered.recipients.push(text ?? bothReadings(bytes));
+      });
     }
   } else if (attribute === MESSAGE_PROPERTIES || attribute === ATTACHMENT_PROPERTIES) {
     readProperties(data, 0, (value) => take(value, gathered));
@@ -85,6 +99,15 @@ function take({ id, text, bytes }: Value, gathered: Gathered): void {
   // An embedded message or OLE object stands behind the identifier of its interface.
   else if (id === ATTACH_DATA)
     gathered.files.push(bytes.subarray(isTnef(bytes.subarray(16)) ? 16 : 0));
+  else if (id === HTML) gathered.texts.push(bytes.toString('latin1'));
+  else if (IDENTIFIERS.has(id)) gathered.identifiers.push(bytes.toString('latin1'));
+  else gathered.binaries.push(bytes);
+}
+
+/** A row's entry id, in one byte or two for each character ([MS-OXCDATA] section 2.2.5.1). */
+function bothReadings(bytes: Buffer): string {
+  const [narrow, wide] = [bytes.toString('latin1'), bytes.toString('utf16le')];
+  return `${narrow}\n${wide}`.replaceAll('\0', '\n');
 }
 
 function placeOf(id: number, gathered: Gathered): string[] {

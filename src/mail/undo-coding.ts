@@ -68,6 +68,14 @@ export function undoScriptEscapes(text: string): string {
   );
 }
 
+/** \40, \000040 as in style sheets (CSS Syntax section 4.3.7): up to six digits, and one white space that ends them. */
+export function undoStyleEscapes(text: string): string {
+  return text.replace(/\\([0-9a-fA-F]{1,6})(?:\r\n|[ \t\r\n\f])?/g, (whole, hex: string) => {
+    const code = Number.parseInt(hex, 16);
+    return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
+}
+
 /** Full-width and small forms to the plain ones; soft hyphens, zero-width and bidirectional marks removed. */
 export function undoLookalikes(text: string): string {
   if (/^[\x20-\x7e]*$/.test(text)) return text;

@@ -71,6 +71,7 @@ interface Stopped {
 /** Findings that are a reason wherever they occur; the others are judged by their people or their number. */
 const ALWAYS: ReadonlySet<FindingId> = new Set([
   'bcc-header',
+  'provider-command',
   'header-injection',
   'bare-line-break',
   'nul-byte',

@@ -24,6 +24,7 @@ export const REASON_IDS = [
   'visible-recipients',
   'too-many-visible',
   'bcc-header',
+  'provider-command',
   'foreign-address-header',
   'foreign-address-body',
   'foreign-address-encoded',
@@ -71,6 +72,12 @@ export const REASONS: Readonly<Record<ReasonId, Reason>> = {
     ...EXPOSED,
     sentence: 'A Bcc header would leave with the message and show who was copied in secret.',
     remedy: 'Remove the Bcc header; name blind recipients on the envelope only.',
+  },
+  'provider-command': {
+    ...EXPOSED,
+    sentence:
+      'A command to the mail provider names other people, stands there twice or is unclear.',
+    remedy: 'Remove the field; name each recipient on the envelope of a message of their own.',
   },
   'foreign-address-header': {
     ...EXPOSED,

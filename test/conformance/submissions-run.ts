@@ -4,12 +4,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, startApp } from '../../src/app.ts';
-import type { CallerSetting, Config, ProviderName } from '../../src/config.ts';
+import { type Config, type ProviderName, toConfig } from '../../src/config.ts';
 import { importCustomers } from '../../src/customers/import.ts';
 import { DEFAULT_COLUMNS } from '../../src/customers/read-records.ts';
 import type { RecordOf } from '../../src/detect/detector.ts';
@@ -94,10 +94,10 @@ function nameOf(group: string, policy: string, split: boolean): string {
 }
 
 function callersFor(issue: (name: string) => { accessKeyId: string; secret: string }): {
-  readonly settings: readonly CallerSetting[];
+  readonly settings: readonly object[];
   readonly callers: ReadonlyMap<string, Caller>;
 } {
-  const settings: CallerSetting[] = [];
+  const settings: object[] = [];
   const callers = new Map<string, Caller>();
   for (const group of GROUPS)
     for (const policy of ['bulk', 'transactional', 'person'] as const)
@@ -107,50 +107,46 @@ function callersFor(issue: (name: string) => { accessKeyId: string; secret: stri
         const key = group === 'ses' ? secret : `key-of-${name}`;
         const keySha256 = createHash('sha256').update(key).digest('hex');
         callers.set(name, { name, key, ses: { id: accessKeyId, secret } });
-        settings.push({
-          ...{ name, policy, split, keySha256, mode: 'enforce' },
-          // The sizes of these submissions are chance: what is usual is a matter of its own tests.
-          ...{ visibleOutsidersMax: null, recipientDomains: null, readersMax: 100_000 },
-        });
+        // The sizes of these submissions are chance: what is usual is a matter of its own tests.
+        settings.push({ name, policy, split, keySha256, readersMax: 100_000 });
       }
   return { settings, callers };
 }
 
-function configOf(
+async function configOf(
   folder: string,
   url: string,
   far: FarSides,
-  callers: readonly CallerSetting[],
-): Config {
-  const listen = { host: '127.0.0.1', port: 0, tls: null };
-  const provider = (name: ProviderName): Config['gates']['providers'][ProviderName] => ({
-    ...{ listen, baseUrl: far.providers[name], apiKeyEnv: `KEY_${name}`, eventsUrl: null },
+  callers: readonly object[],
+): Promise<Config> {
+  const listen = '127.0.0.1:0';
+  const provider = (name: ProviderName): object => ({
+    ...{ listen, baseUrl: far.providers[name], apiKeyEnv: `KEY_${name}` },
     approvedTemplates: [TEMPLATES[name]],
   });
-  return {
-    dataDir: join(folder, 'data'),
-    socket: join(folder, 'api.sock'),
-    databaseUrl: url,
-    keyring: { kind: 'file', path: join(folder, 'keyring.json') },
+  const file = join(folder, 'config.json');
+  const settings = {
     origin: 'undisclosed.test',
     companyDomains: [COMPANY_DOMAIN],
     roleAddresses: ROLES,
-    anchors: [],
     gates: {
-      smtp: {
-        ...{ listen, implicitTls: false, anonymous: null },
-        nextHop: { host: '127.0.0.1', port: far.smtpPort, tls: 'none' },
-      },
-      milter: { listen: { host: '127.0.0.1', port: 0 }, anonymous: 'bulk' },
-      providers: {
-        sendgrid: provider('sendgrid'),
-        ses: provider('ses'),
-        mailgun: provider('mailgun'),
-        postmark: provider('postmark'),
-      },
+      smtp: { listen, nextHop: `127.0.0.1:${far.smtpPort}`, tls: 'none' },
+      milter: { listen, anonymous: 'bulk' },
+      sendgrid: provider('sendgrid'),
+      ses: provider('ses'),
+      mailgun: provider('mailgun'),
+      postmark: provider('postmark'),
       callers,
     },
   };
+  await writeFile(file, JSON.stringify(settings));
+  return toConfig({
+    UNDISCLOSED_CONFIG: file,
+    UNDISCLOSED_DATA: join(folder, 'data'),
+    UNDISCLOSED_SOCKET: join(folder, 'api.sock'),
+    UNDISCLOSED_KEYRING: join(folder, 'keyring.json'),
+    DATABASE_URL: url,
+  });
 }
 
 async function importRegister(database: Database, keyring: App['keyring']): Promise<void> {
@@ -200,7 +196,7 @@ export async function openRig(log: (line: string) => void = () => {}): Promise<R
     const name = parts.batch?.nameOf(address);
     return name === undefined ? null : { names: [name] };
   };
-  const config = configOf(folder, database.url, farSides, settings);
+  const config = await configOf(folder, database.url, farSides, settings);
   const app = await startApp({ config, log, env, judging: { off, recordOf } });
   const portOf = (name: string): number => {
     const address = app.gates.find((gate) => gate.name === name)?.address ?? '';

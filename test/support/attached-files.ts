@@ -79,16 +79,20 @@ export function encryptedOffice(): Buffer {
   return bytes;
 }
 
-/** winmail.dat with a recipient table, To and Bcc as displayed, a text and a file. */
+/** winmail.dat with a recipient table, To and Bcc as displayed, a text and a file; `entryId` is a recipient by that alone. */
 export function tnef(parts: {
   readonly recipients?: readonly string[];
+  readonly entryId?: string;
   readonly displayBcc?: string;
   readonly body?: string;
+  readonly html?: string;
   readonly file?: Uint8Array;
 }): Buffer {
-  const { recipients = [], displayBcc = '', body = '', file } = parts;
+  const { recipients = [], entryId, displayBcc = '', body = '', html = '', file } = parts;
+  const oneOff = Buffer.from(`\0\0Name\0SMTP\0${entryId}\0`, 'utf16le');
   const table = Buffer.concat([
-    u32(recipients.length),
+    u32(recipients.length + (entryId === undefined ? 0 : 1)),
+    ...(entryId === undefined ? [] : [properties([binary(0x0fff, oneOff)])]),
     ...recipients.map((text) =>
       properties([
         fixed(0x0003, 0x0c15, u32(1)),
@@ -100,6 +104,8 @@ export function tnef(parts: {
   const message = properties([
     unicode(0x0e02, displayBcc),
     unicode(0x1000, body),
+    binary(0x1013, Buffer.from(html)),
+    binary(0x007f, Buffer.from('<7@mail.else.test>\0')),
     named(0x001f, 0x8001, 'x-field', Buffer.from('value\0', 'utf16le')),
     fixed(0x000b, 0x0e1f, u32(1)),
   ]);
@@ -148,6 +154,10 @@ function unicode(id: number, text: string): Buffer {
 
 function string8(id: number, text: string): Buffer {
   return Buffer.concat([u16(0x001e), u16(id), variable(Buffer.from(`${text}\0`, 'latin1'))]);
+}
+
+function binary(id: number, value: Buffer): Buffer {
+  return Buffer.concat([u16(0x0102), u16(id), variable(value)]);
 }
 
 function named(type: number, id: number, name: string, value: Buffer): Buffer {

@@ -163,7 +163,7 @@ function fieldProblem(
   if (rule.kind === 'refused') return 'This parameter is not passed on.';
   if (rule.repeats !== true && seen.has(lower)) return 'This parameter is given twice.';
   const isFile = rule.kind === 'file' || rule.kind === 'mime';
-  if (isFile) return null;
+  if (isFile) return isElsewhere(field) ? ELSEWHERE : null;
   if (field.fileName !== null) return 'This parameter cannot be a file.';
   if (!/^(?:text\/plain(?: *; *charset="?utf-8"?)?)?$/i.test(field.contentType ?? '')) {
     return 'This parameter is expected to be plain text in UTF-8.';
@@ -171,6 +171,14 @@ function fieldProblem(
   const text = textOf(field);
   if (text === null || text.includes('\0')) return 'This parameter is not UTF-8 text.';
   return textProblem(field.name, rule, text);
+}
+
+const ELSEWHERE = 'A file that lies elsewhere cannot be inspected: attach the file itself.';
+
+/** A link in place of a file: whatever the provider makes of it, nobody here has seen it. */
+function isElsewhere({ fileName, content }: FormField): boolean {
+  const text = fileName === null ? content.toString('latin1', 0, 2048).trim() : '';
+  return /^(?:https?|ftp):\/\/\S+$/i.test(text);
 }
 
 function ruleOf(name: string): FieldRule | null {
