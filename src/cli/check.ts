@@ -20,8 +20,9 @@ export interface CommandOutput {
 
 const HELP = `Usage: undisclosed check [options] FILE...
 
-Reads messages (.eml), mailboxes (mbox) and SendGrid mail/send payloads, told apart by
-their content, and says for each whether it would pass, and if not why.
+Reads messages (.eml), mailboxes (mbox) and calls to mail providers (SendGrid, SES, Mailgun,
+Postmark: the body of a request, or all of it), told apart by their content, and says for each
+whether it would pass, and if not why.
 
   --policy NAME            bulk (default), transactional or person
   --to ADDRESS             the reader, where the envelope is not in the file; may be repeated
@@ -107,7 +108,7 @@ function report(
   if (request.json) return `${JSON.stringify(jsonReport(item.index, judgement, file, request))}\n`;
   const others = isTerminal ? request.otherPolicies : [];
   return describeJudgement({
-    place: printable(item.index === 0 ? file : `${file}, message ${item.index + 1}`),
+    place: printable(placeOf(file, item)),
     judgement,
     others: others.map((policy) => ({
       name: policy.name,
@@ -116,6 +117,12 @@ function report(
     showAddresses: request.showAddresses,
     colour: isTerminal,
   });
+}
+
+/** The file, which message of it, and what a payload was taken for. */
+function placeOf(file: string, item: Extract<FileItem, { copies: unknown }>): string {
+  const place = item.index === 0 ? file : `${file}, message ${item.index + 1}`;
+  return item.kind === 'payload' ? `${place} (${item.call})` : place;
 }
 
 function jsonReport(
