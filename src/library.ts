@@ -7,6 +7,7 @@
 import { Fault } from './base/errors.ts';
 import type { Finding } from './detect/finding.ts';
 import { readSubmissions } from './gates/files.ts';
+import { withAttachmentsAtOnce } from './guard/attachments-at-once.ts';
 import { judgeCopies, type Submission } from './guard/judge.ts';
 import { type MailOptions, submissionFrom } from './guard/mail-options.ts';
 import { type PolicyName, policyFrom } from './policy/policy.ts';
@@ -69,10 +70,8 @@ export function check(message: CheckedMessage, options: CheckOptions = {}): Chec
   const { isCustomer } = options;
   const policy = policyFrom(options.policy ?? 'bulk', options);
   const settings = isCustomer === undefined ? { policy } : { policy, isCustomer };
-  const { verdict, findings, visible, disclosures } = judgeCopies(
-    copiesOf(message, options),
-    settings,
-  );
+  const copies = withAttachmentsAtOnce(copiesOf(message, options));
+  const { verdict, findings, visible, disclosures } = judgeCopies(copies, settings);
   const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
   return { verdict: verdict.kind, reasons, findings, visible, disclosures };
 }

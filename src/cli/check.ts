@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { Fault } from '../base/errors.ts';
 import { type FileItem, type FileOptions, readSubmissions } from '../gates/files.ts';
+import { withAttachments } from '../guard/attachments.ts';
 import { type Judgement, judgeCopies } from '../guard/judge.ts';
 import { parseAddress } from '../mail/address.ts';
 import { POLICIES, type Policy, type PolicyName, policyFrom } from '../policy/policy.ts';
@@ -86,11 +87,12 @@ async function checkFile(
         unreadable(place, item.reason);
         continue;
       }
-      const judgement = judgeCopies(item.copies, { policy: request.policy });
+      const copies = await withAttachments(item.copies);
+      const judgement = judgeCopies(copies, { policy: request.policy });
       const { kind } = judgement.verdict;
       totals.set(kind, (totals.get(kind) ?? 0) + 1);
       if (kind !== 'pass') status = Math.max(status, 1);
-      io.stdout(report(item, judgement, file, request, io.isTerminal));
+      io.stdout(report({ ...item, copies }, judgement, file, request, io.isTerminal));
     }
   } catch (error) {
     unreadable(file, whyUnreadable(error));
