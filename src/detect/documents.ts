@@ -5,6 +5,7 @@
  */
 
 import { allParts, type ParsedMessage, type Part } from '../mail/message.ts';
+import { keepWithinBudget } from './address-budget.ts';
 import { type Budget, fullBudget } from './inflate.ts';
 import { nothingOpened, type Opened, openFile } from './open-file.ts';
 import { pdfReadingOf } from './pdf-reading.ts';
@@ -93,6 +94,7 @@ function openAll(message: ParsedMessage): ReadonlyMap<Part, Opened> {
       const { content } = part;
       const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
       openFile(bytes, part, opened, budget);
+      keepWithinBudget(opened, budget);
       messages += opened.messages.length;
       if (messages > MESSAGES_MAX) {
         opened.unreadable += opened.messages.length;

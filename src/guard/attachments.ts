@@ -6,6 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { withinBudget } from '../detect/address-budget.ts';
 import { pdfsIn } from '../detect/documents.ts';
 import { fullBudget } from '../detect/inflate.ts';
 import { nothingOpened, openFile } from '../detect/open-file.ts';
@@ -159,8 +160,9 @@ async function readDocument(pdf: PdfDocument, until: number): Promise<PdfReading
   }
   texts.push(...opened.pieces.map(({ text }) => text));
   const unread = opened.unreadable + opened.pdfs.length + opened.messages.length;
-  whole &&= unread === 0 && attached.length <= FILES_MAX;
-  return { kind: 'read', text: texts.join('\n'), whole };
+  const kept = withinBudget(texts.join('\n'), budget);
+  whole &&= kept.whole && unread === 0 && attached.length <= FILES_MAX;
+  return { kind: 'read', text: kept.text, whole };
 }
 
 const STRINGS_MAX = 20_000;
