@@ -7,6 +7,7 @@
 import { Fault } from './base/errors.ts';
 import type { Finding } from './detect/finding.ts';
 import { readSubmissions } from './gates/files.ts';
+import { withAttachmentsAtOnce } from './guard/attachments-at-once.ts';
 import { judgeCopies, type Submission } from './guard/judge.ts';
 import { type MailOptions, submissionFrom } from './guard/mail-options.ts';
 import { type PolicyName, policyFrom } from './policy/policy.ts';
@@ -51,6 +52,13 @@ export interface CheckResult {
   readonly disclosures: number;
 }
 
+export type CheckedMessage =
+  | Uint8Array
+  | string
+  | MailOptions
+  | Readonly<Record<string, unknown>>
+  | readonly Readonly<Record<string, unknown>>[];
+
 /**
  * What the guard would decide about a message: its bytes (RFC 5322), the same as text, a provider's payload (as text, bytes
  * or parsed), or options as nodemailer takes them.
@@ -58,34 +66,39 @@ export interface CheckResult {
  * @throws Fault `library.unreadable`, `library.several-messages`, `library.option-unknown`, `library.option-malformed`;
  *   RangeError where an option of the check is not what it should be
  */
-export function check(
-  message: Uint8Array | string | MailOptions | Readonly<Record<string, unknown>>,
-  options: CheckOptions = {},
-): CheckResult {
+export function check(message: CheckedMessage, options: CheckOptions = {}): CheckResult {
   const { isCustomer } = options;
   const policy = policyFrom(options.policy ?? 'bulk', options);
   const settings = isCustomer === undefined ? { policy } : { policy, isCustomer };
-  const { verdict, findings, visible, disclosures } = judgeCopies(
-    copiesOf(message, options),
-    settings,
-  );
+  const copies = withAttachmentsAtOnce(copiesOf(message, options));
+  const { verdict, findings, visible, disclosures } = judgeCopies(copies, settings);
   const reasons = verdict.kind === 'pass' ? [] : verdict.reasons;
   return { verdict: verdict.kind, reasons, findings, visible, disclosures };
 }
 
-function copiesOf(
-  message: Uint8Array | string | MailOptions | Readonly<Record<string, unknown>>,
-  { readers }: CheckOptions,
-): readonly Submission[] {
+function copiesOf(message: CheckedMessage, { readers }: CheckOptions): readonly Submission[] {
   if (message instanceof Uint8Array) return readOne(message, readers);
   if (typeof message === 'string') return readOne(Buffer.from(message), readers);
-  if (isPayload(message)) return readOne(Buffer.from(JSON.stringify(message)), readers);
+  if (isPayload(message)) {
+    return readOne(Buffer.from(JSON.stringify(message, bytesAsBase64)), readers);
+  }
   return [submissionFrom(message as MailOptions)];
 }
 
 /** Options that nodemailer knows are all in small letters at their beginning, and never one of these. */
 function isPayload(message: object): boolean {
-  return Object.keys(message).some((name) => name === 'personalizations' || /^[A-Z]/.test(name));
+  return (
+    Array.isArray(message) ||
+    Object.keys(message).some((name) => name === 'personalizations' || /^[A-Z]/.test(name))
+  );
+}
+
+/** The AWS SDK is given bytes, and writes base64. */
+function bytesAsBase64(this: unknown, name: string, value: unknown): unknown {
+  // As it was before Buffer made an object of itself.
+  const given: unknown = (this as Readonly<Record<string, unknown>>)[name];
+  if (!(given instanceof Uint8Array)) return value;
+  return Buffer.from(given.buffer, given.byteOffset, given.byteLength).toString('base64');
 }
 
 function readOne(bytes: Uint8Array, readers: readonly string[] | undefined): readonly Submission[] {

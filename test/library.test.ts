@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { check } from '../src/library.ts';
+import { messageWith, pdf } from './support/attached-files.ts';
 
 const LEAK = 'From: n@s.test\r\nTo: a@x.test, b@x.test\r\nSubject: x\r\n\r\nHello\r\n';
 const GOOD = 'From: n@s.test\r\nTo: a@x.test\r\nSubject: x\r\n\r\nHello\r\n';
@@ -73,6 +74,19 @@ describe('check', () => {
     assert.throws(() => check(two), { code: 'library.several-messages' });
   });
 
+  it('reads PDF files too, the second one as well as the first', () => {
+    const withPdf = (text: string) => ({
+      ...MAIL,
+      attachments: [{ filename: 'a.pdf', content: pdf(text) }],
+    });
+    assert.deepEqual(check(withPdf('Dear customer')).reasons, []);
+    assert.deepEqual(check(withPdf('Dear bob@y.test')).reasons, ['foreign-address-attachment']);
+    assert.deepEqual(check(messageWith(pdf('to bob@y.test'))).verdict, 'refuse');
+    const broken = pdf('Dear customer').subarray(0, 300);
+    const attachments = [{ filename: 'a.pdf', content: broken }];
+    assert.deepEqual(check({ ...MAIL, attachments }).reasons, ['unreadable-attachment']);
+  });
+
   it('takes policy, readers, roles, domains and customers', () => {
     assert.equal(check(LEAK, { policy: 'person' }).verdict, 'pass');
     assert.equal(check(LEAK, { policy: 'person', visibleOutsidersMax: 1 }).verdict, 'refuse');
@@ -101,6 +115,9 @@ describe('check', () => {
     assert.match(loaded('store/database.ts'), /\/node_modules\/pg\//);
     const own = loaded('library.ts');
     assert.match(own, /\/judge\.ts/);
-    assert.doesNotMatch(own, /\/node_modules\/(?:pg|pg-copy-streams|fastify)\/|\/src\/store\//);
+    assert.doesNotMatch(
+      own,
+      /\/node_modules\/(?:unpdf|pg|pg-copy-streams|fastify)\/|\/src\/store\//,
+    );
   });
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { messageWith, pdf } from '../../test/support/attached-files.ts';
 import { runCheck } from './check.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'check-'));
@@ -10,7 +11,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 function file(name: string, text: string): string {
   const path = join(folder, name);
-  writeFileSync(path, text);
+  writeFileSync(path, text, 'latin1');
   return path;
 }
 
@@ -83,6 +84,13 @@ describe('check', () => {
     assert.doesNotMatch(out, /@/);
     const shown = JSON.parse((await run(['--json', '--show-addresses', leak])).out);
     assert.deepEqual(shown.visible.toSorted(), ['a@x.test', 'b@x.test', 'n@s.test']);
+  });
+
+  it('reads the text of PDF files', async () => {
+    const foreign = file('pdf.eml', messageWith(pdf('Dear bob@y.test')).toString('latin1'));
+    assert.match((await run([foreign])).out, /^refuse .*\[foreign-address-attachment\]/s);
+    const fine = file('pdf2.eml', messageWith(pdf('Dear customer')).toString('latin1'));
+    assert.equal((await run(['--to', 'ann@x.test', fine])).status, 0);
   });
 
   it('judges by the policy and reader named', async () => {

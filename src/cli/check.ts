@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { Fault } from '../base/errors.ts';
 import { type FileItem, type FileOptions, readSubmissions } from '../gates/files.ts';
+import { withAttachments } from '../guard/attachments.ts';
 import { type Judgement, judgeCopies } from '../guard/judge.ts';
 import { parseAddress } from '../mail/address.ts';
 import { POLICIES, type Policy, type PolicyName, policyFrom } from '../policy/policy.ts';
@@ -20,8 +21,9 @@ export interface CommandOutput {
 
 const HELP = `Usage: undisclosed check [options] FILE...
 
-Reads messages (.eml), mailboxes (mbox) and SendGrid mail/send payloads, told apart by
-their content, and says for each whether it would pass, and if not why.
+Reads messages (.eml), mailboxes (mbox) and calls to mail providers (SendGrid, SES, Mailgun,
+Postmark: the body of a request, or all of it), told apart by their content, and says for each
+whether it would pass, and if not why.
 
   --policy NAME            bulk (default), transactional or person
   --to ADDRESS             the reader, where the envelope is not in the file; may be repeated
@@ -85,11 +87,12 @@ async function checkFile(
         unreadable(place, item.reason);
         continue;
       }
-      const judgement = judgeCopies(item.copies, { policy: request.policy });
+      const copies = await withAttachments(item.copies);
+      const judgement = judgeCopies(copies, { policy: request.policy });
       const { kind } = judgement.verdict;
       totals.set(kind, (totals.get(kind) ?? 0) + 1);
       if (kind !== 'pass') status = Math.max(status, 1);
-      io.stdout(report(item, judgement, file, request, io.isTerminal));
+      io.stdout(report({ ...item, copies }, judgement, file, request, io.isTerminal));
     }
   } catch (error) {
     unreadable(file, whyUnreadable(error));
@@ -107,7 +110,7 @@ function report(
   if (request.json) return `${JSON.stringify(jsonReport(item.index, judgement, file, request))}\n`;
   const others = isTerminal ? request.otherPolicies : [];
   return describeJudgement({
-    place: printable(item.index === 0 ? file : `${file}, message ${item.index + 1}`),
+    place: printable(placeOf(file, item)),
     judgement,
     others: others.map((policy) => ({
       name: policy.name,
@@ -116,6 +119,12 @@ function report(
     showAddresses: request.showAddresses,
     colour: isTerminal,
   });
+}
+
+/** The file, which message of it, and what a payload was taken for. */
+function placeOf(file: string, item: Extract<FileItem, { copies: unknown }>): string {
+  const place = item.index === 0 ? file : `${file}, message ${item.index + 1}`;
+  return item.kind === 'payload' ? `${place} (${item.call})` : place;
 }
 
 function jsonReport(

@@ -13,9 +13,10 @@ import { writeWholeFile } from './whole-file.ts';
 
 const HELP = `Usage: undisclosed extent [options] FILE...
 
-Reads leaked messages (.eml), mailboxes (mbox, of any size) and SendGrid mail/send payloads,
-told apart by their content, and says how many people were exposed, to how many, in how many
-different pairs: certain ones, and possible ones (Bcc readers, lists, answers that may quote).
+Reads leaked messages (.eml), mailboxes (mbox, of any size) and calls to mail providers (SendGrid,
+SES, Mailgun, Postmark), told apart by their content, and says how many people were exposed, to
+how many, in how many different pairs: certain ones, and possible ones (Bcc readers, lists, answers
+that may quote).
 
   --person ADDRESS         whom this person saw, and who saw this person; may be repeated
   --audience FILE          writes one CSV row per exposed person: email, first_exposed,

@@ -5,6 +5,7 @@
  */
 
 import { allParts, type ParsedMessage, type Part } from '../mail/message.ts';
+import { keepWithinBudget } from './address-budget.ts';
 import { type Budget, fullBudget } from './inflate.ts';
 import { nothingOpened, type Opened, openFile } from './open-file.ts';
 import { pdfReadingOf } from './pdf-reading.ts';
@@ -102,6 +103,7 @@ function openAll(message: ParsedMessage): ReadonlyMap<Part, Opened> {
       for (const file of holdsFiles(part) ? uuencodedFiles(part.texts[0] ?? '') : []) {
         openFile(file, { contentType: '', fileName: '' }, opened, budget, 1);
       }
+      keepWithinBudget(opened, budget);
       messages += opened.messages.length;
       if (messages > MESSAGES_MAX) {
         opened.unreadable += opened.messages.length;

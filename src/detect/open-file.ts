@@ -6,10 +6,11 @@
  */
 
 import { type ParsedMessage, parseMessage } from '../mail/message.ts';
+import { withinBudget } from './address-budget.ts';
 import { fileText } from './attachment-text.ts';
 import { isCalendar, isCard, readCalendar, unfolded } from './calendar.ts';
 import { htmlWithoutCode } from './html-text.ts';
-import { type Budget, inflated } from './inflate.ts';
+import { type Budget, gunzipped } from './inflate.ts';
 import { rtfText } from './rtf.ts';
 import { KEYS_UNKNOWN, readCms, readPgp, type SealedReading } from './sealed-mail.ts';
 import { isTnef, readTnef } from './tnef.ts';
@@ -87,14 +88,14 @@ export function openFile(
   if (MEDIA_TYPE.test(claim.contentType) || (depth > 0 && MEDIA_NAME.test(claim.fileName))) return;
   const text = fileText(bytes);
   if (text === null) openBinary(bytes, into, budget, depth);
-  else openText(text, bytes, claim, into);
+  else openText(text, bytes, claim, into, budget);
 }
 
 function openContainer(bytes: Buffer, into: Opened, budget: Budget, depth: number): boolean {
   const start = bytes.toString('hex', 0, 4);
   if (start === '504b0304' || start === '504b0506') openZip(bytes, into, budget, depth);
   else if (start.startsWith('1f8b')) {
-    const content = inflated(bytes, 'gzip', budget);
+    const content = gunzipped(bytes, budget);
     if (content === null) into.unreadable++;
     else openFile(content, { contentType: '', fileName: '' }, into, budget, depth + 1);
   } else if (isPdf(bytes)) {
@@ -216,13 +217,20 @@ const MESSAGE_NAME = /\.(?:eml|mht|mhtml)$/i;
 const MESSAGE_START =
   /^(?:From |(?:Received|Return-Path|From|To|Subject|Date|MIME-Version|Message-ID):)/i;
 
-function openText(text: string, bytes: Buffer, claim: FileClaim, into: Opened): void {
+function openText(
+  text: string,
+  bytes: Buffer,
+  claim: FileClaim,
+  into: Opened,
+  budget: Budget,
+): void {
   if (isCalendar(text)) {
     into.pieces.push(...calendarPieces(text));
   } else if (isCard(text)) {
     into.pieces.push({ kind: 'text', label: 'card', text: unfolded(text) });
   } else if (MESSAGE_NAME.test(claim.fileName) && MESSAGE_START.test(text)) {
-    into.messages.push(parseMessage(bytes));
+    if (withinBudget(text, budget).whole) into.messages.push(parseMessage(bytes));
+    else into.unreadable++;
   } else if (text.startsWith('{\\rtf')) {
     into.pieces.push({ kind: 'text', label: 'rich text', text: rtfText(text) });
   } else {

@@ -12,24 +12,37 @@ const INSIDE_WORDS = new Set(
 /** A tag worth reading for its attributes: mailto targets, authors, names of ranges. */
 const MARK_IN_TAG = /@|%40|&#|&commat/;
 
+/** A sheet of 100,000 rows has a million pieces: joined now and then, they are 10 MB and not 100. */
+const PIECES_MAX = 4096;
+
 /** What a reader may be shown of this XML, hidden or not; elements but runs of one word become line feeds. */
 export function xmlText(source: string): string {
-  const texts: string[] = [];
+  const joined: string[] = [];
+  let texts: string[] = [];
   let from = 0;
   for (;;) {
     const open = source.indexOf('<', from);
     if (open === -1) break;
     const close = tagEnd(source, open);
     if (close === -1) break;
-    texts.push(source.slice(from, open));
+    if (open > from) texts.push(source.slice(from, open));
     if (!INSIDE_WORDS.has(localName(source, open + 1))) texts.push('\n');
-    const tag = source.slice(open + 1, close - 1);
-    if (MARK_IN_TAG.test(tag)) texts.push('\n', tag, '\n');
+    if (close - open >= TAG_WITH_MARK_MIN) {
+      const tag = source.slice(open + 1, close - 1);
+      if (MARK_IN_TAG.test(tag)) texts.push('\n', tag, '\n');
+    }
     from = close;
+    if (texts.length < PIECES_MAX) continue;
+    joined.push(texts.join(''));
+    texts = [];
   }
   texts.push(source.slice(from));
-  return texts.join('');
+  joined.push(texts.join(''));
+  return joined.join('');
 }
+
+/** `<@x>`. */
+const TAG_WITH_MARK_MIN = 4;
 
 function tagEnd(source: string, open: number): number {
   if (source.startsWith('<![CDATA[', open)) return open + 9;
@@ -38,7 +51,37 @@ function tagEnd(source: string, open: number): number {
   return end === -1 ? -1 : end + mark.length;
 }
 
+/** The letters at the beginning of the name, behind its prefix where it has one. */
 function localName(source: string, from: number): string {
-  const tag = source.slice(from, from + 48);
-  return (/^\/?(?:[A-Za-z_][\w.-]*:)?([A-Za-z]+)/.exec(tag)?.[1] ?? '').toLowerCase();
+  const start = source.charCodeAt(from) === SLASH ? from + 1 : from;
+  let end = start;
+  while (end < from + NAME_MAX && isNameCode(source.charCodeAt(end))) end++;
+  const local = source.charCodeAt(end) === COLON ? letters(source, end + 1) : '';
+  return local === '' ? letters(source, start) : local;
+}
+
+const NAME_MAX = 48;
+const SLASH = 0x2f;
+const COLON = 0x3a;
+
+function letters(source: string, start: number): string {
+  let end = start;
+  while (end < start + NAME_MAX && isLetter(source.charCodeAt(end))) end++;
+  return source.slice(start, end).toLowerCase();
+}
+
+function isLetter(code: number): boolean {
+  const small = code | 0x20;
+  return small >= 0x61 && small <= 0x7a;
+}
+
+/** In a prefix also digits, dot, hyphen and underscore. */
+function isNameCode(code: number): boolean {
+  return (
+    isLetter(code) ||
+    (code >= 0x30 && code <= 0x39) ||
+    code === 0x2e ||
+    code === 0x2d ||
+    code === 0x5f
+  );
 }

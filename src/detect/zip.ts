@@ -56,6 +56,8 @@ interface Place {
   readonly method: number;
   /** Of the packed content. */
   readonly size: number;
+  /** What the directory says of the content's size; nothing holds it to it. */
+  readonly expected: number;
   readonly offset: number;
   readonly next: number;
 }
@@ -69,6 +71,7 @@ function directoryEntry(bytes: Buffer, at: number): Place | null {
     encrypted: (flags & 0x2041) !== 0,
     method: bytes.readUInt16LE(at + 10),
     size: bytes.readUInt32LE(at + 20),
+    expected: bytes.readUInt32LE(at + 24),
     offset: bytes.readUInt32LE(at + 42),
     next: nameEnd + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32),
   };
@@ -81,7 +84,7 @@ function contentAt(bytes: Buffer, place: Place, budget: Budget): Buffer | null {
   const start = offset + 30 + bytes.readUInt16LE(offset + 26) + bytes.readUInt16LE(offset + 28);
   if (start + size > bytes.length) return null;
   const packed = bytes.subarray(start, start + size);
-  if (method === 8) return inflated(packed, 'deflate', budget);
+  if (method === 8) return inflated(packed, place.expected, budget);
   if (method !== 0 || size > budget.bytes) return null;
   budget.bytes -= size;
   return packed;

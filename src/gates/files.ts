@@ -7,13 +7,20 @@ import type { Submission } from '../guard/judge.ts';
 import { canonicalAddress } from '../mail/address.ts';
 import { readAddressList } from '../mail/address-list.ts';
 import { type ParsedMessage, parseMessage } from '../mail/message.ts';
-import { readMailSend } from './provider-api/sendgrid.ts';
+import { readPayloads } from './payloads.ts';
 
 export type FileItem =
   | {
       readonly index: number;
-      /** message: an .eml or one message of a mailbox. mail-send: a SendGrid v3 mail/send payload. */
-      readonly kind: 'message' | 'mail-send';
+      /** An .eml, or one message of a mailbox. */
+      readonly kind: 'message';
+      readonly copies: readonly Submission[];
+    }
+  | {
+      readonly index: number;
+      readonly kind: 'payload';
+      /** Which provider's call it is: `Mailgun v3 messages`. */
+      readonly call: string;
       readonly copies: readonly Submission[];
     }
   | { readonly index: number; readonly kind: 'unreadable'; readonly reason: string };
@@ -32,16 +39,22 @@ export function* readSubmissions(
   const content = withoutByteOrderMark(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   if (content.length === 0) {
     yield unreadable('the file is empty');
-  } else if (beginsLikeJson(content)) {
-    yield readPayload(content);
   } else if (startsWith(content, 'From ')) {
     yield* readMailbox(content, options);
-  } else if (looksLikeMessage(content)) {
-    yield messageItem(0, asNetworkText(content), '', options);
   } else {
-    const kind = /\.(?:eml|mbox|json)$/i.test(fileName) ? ' whatever its name says' : '';
-    yield unreadable(`neither a message, a mailbox nor a provider payload${kind}`);
+    const payloads = readPayloads(content);
+    if (payloads === null) yield readMessage(content, fileName, options);
+    else {
+      let index = 0;
+      for (const payload of payloads) yield { index: index++, ...payload };
+    }
   }
+}
+
+function readMessage(content: Buffer, fileName: string, options: FileOptions): FileItem {
+  if (looksLikeMessage(content)) return messageItem(0, asNetworkText(content), '', options);
+  const kind = /\.(?:eml|mbox|json)$/i.test(fileName) ? ' whatever its name says' : '';
+  return unreadable(`neither a message, a mailbox nor a provider payload${kind}`);
 }
 
 function unreadable(reason: string): FileItem {
@@ -54,30 +67,6 @@ function withoutByteOrderMark(bytes: Buffer): Buffer {
 
 function startsWith(bytes: Buffer, text: string): boolean {
   return bytes.subarray(0, text.length).toString('latin1') === text;
-}
-
-function beginsLikeJson(bytes: Buffer): boolean {
-  return /^\s*[[{]/.test(bytes.subarray(0, 256).toString('latin1'));
-}
-
-function readPayload(bytes: Buffer): FileItem {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return unreadable('begins like JSON but is none');
-  }
-  if (typeof value !== 'object' || value === null || !('personalizations' in value)) {
-    return unreadable('JSON, but no provider payload known here (SendGrid v3 mail/send)');
-  }
-  // The bytes, so that a member given twice is found.
-  const reading = readMailSend(bytes);
-  if (reading.kind === 'copies') return { index: 0, kind: 'mail-send', copies: reading.copies };
-  const first = reading.errors[0];
-  const place = typeof first?.field === 'string' ? ` at ${first.field}` : '';
-  return unreadable(
-    `a mail/send payload the provider would refuse${place}: ${first?.message ?? ''}`,
-  );
 }
 
 /** Some line near the beginning is a header field, so that a damaged message is judged, not turned away. */

@@ -6,6 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { withinBudget } from '../detect/address-budget.ts';
 import { pdfsIn } from '../detect/documents.ts';
 import { fullBudget } from '../detect/inflate.ts';
 import { nothingOpened, openFile } from '../detect/open-file.ts';
@@ -19,13 +20,56 @@ const PAGES_MAX = 500;
 const TEXT_MAX = 16 * 1024 * 1024;
 const FILES_MAX = 50;
 /** Time for all PDF files of one call. */
-const LIMIT_MS = 5_000;
+export const LIMIT_MS = 5_000;
 
 /** The copies, those with PDF files read. To be judged at once: the files' texts live as long as what is given back. */
 export function withAttachments(
   copies: readonly Submission[],
 ): readonly Submission[] | Promise<readonly Submission[]> {
-  return copies.some(({ bytes }) => mayHoldPdf(bytes)) ? readCopies(copies) : copies;
+  const opened = openPdfs(copies);
+  if (opened === null) return copies;
+  return readPdfs(opened.pdfs).then((readings) => opened.give(readings));
+}
+
+/** Copies that may hold PDF files, read so far that the files lie bare. */
+export interface OpenedPdfs {
+  /** Different files: the same one goes to every reader of a call. */
+  readonly pdfs: readonly Uint8Array[];
+  /** The copies, with a reading for each of `pdfs`. */
+  give(readings: readonly PdfReading[]): readonly Submission[];
+}
+
+/** Null where no copy can hold a PDF file. */
+export function openPdfs(copies: readonly Submission[]): OpenedPdfs | null {
+  if (!copies.some(({ bytes }) => mayHoldPdf(bytes))) return null;
+  const pdfs = new Map<string, Uint8Array>();
+  const places: { readonly pdf: Uint8Array; readonly key: string }[] = [];
+  const read = copies.map((copy) => {
+    if (!mayHoldPdf(copy.bytes)) return copy;
+    try {
+      const message = parseMessage(copy.bytes);
+      for (const pdf of pdfsIn(message).slice(0, FILES_MAX)) {
+        const key = createHash('sha256').update(pdf).digest('base64');
+        if (!pdfs.has(key)) pdfs.set(key, pdf);
+        places.push({ pdf, key });
+      }
+      return { ...copy, message };
+    } catch {
+      // What fails here fails in the judge too, and there it is told and deferred.
+      return copy;
+    }
+  });
+  return {
+    pdfs: [...pdfs.values()],
+    give: (readings) => {
+      const byKey = new Map([...pdfs.keys()].map((key, index) => [key, readings[index]]));
+      for (const { pdf, key } of places) {
+        const reading = byKey.get(key);
+        if (reading !== undefined) givePdfReading(pdf, reading);
+      }
+      return read;
+    },
+  };
 }
 
 function mayHoldPdf(bytes: Uint8Array): boolean {
@@ -33,39 +77,12 @@ function mayHoldPdf(bytes: Uint8Array): boolean {
   return MARKS.some((mark) => buffer.includes(mark, 0, 'latin1'));
 }
 
-async function readCopies(copies: readonly Submission[]): Promise<readonly Submission[]> {
+/** One reading for each file, in order, within the time for all of one call. Never rejects. */
+export async function readPdfs(pdfs: readonly Uint8Array[]): Promise<readonly PdfReading[]> {
   const until = performance.now() + LIMIT_MS;
-  const read: Submission[] = [];
-  // The same file goes to every reader of a call: it is read once.
-  const readings = new Map<string, Promise<PdfReading>>();
-  for (const copy of copies) {
-    if (!mayHoldPdf(copy.bytes)) {
-      read.push(copy);
-      continue;
-    }
-    read.push(await readCopy(copy, readings, until));
-  }
-  return read;
-}
-
-async function readCopy(
-  copy: Submission,
-  readings: Map<string, Promise<PdfReading>>,
-  until: number,
-): Promise<Submission> {
-  try {
-    const message = parseMessage(copy.bytes);
-    for (const pdf of pdfsIn(message).slice(0, FILES_MAX)) {
-      const key = createHash('sha256').update(pdf).digest('base64');
-      const reading = readings.get(key) ?? readPdf(pdf, until);
-      readings.set(key, reading);
-      givePdfReading(pdf, await reading);
-    }
-    return { ...copy, message };
-  } catch {
-    // What fails here fails in the judge too, and there it is told and deferred.
-    return copy;
-  }
+  const readings: PdfReading[] = [];
+  for (const pdf of pdfs) readings.push(await readPdf(pdf, until));
+  return readings;
 }
 
 /** Text, links, notes, fields, properties and attached files of one PDF. Never rejects. */
@@ -143,8 +160,9 @@ async function readDocument(pdf: PdfDocument, until: number): Promise<PdfReading
   }
   texts.push(...opened.pieces.map(({ text }) => text));
   const unread = opened.unreadable + opened.pdfs.length + opened.messages.length;
-  whole &&= unread === 0 && attached.length <= FILES_MAX;
-  return { kind: 'read', text: texts.join('\n'), whole };
+  const kept = withinBudget(texts.join('\n'), budget);
+  whole &&= kept.whole && unread === 0 && attached.length <= FILES_MAX;
+  return { kind: 'read', text: kept.text, whole };
 }
 
 const STRINGS_MAX = 20_000;

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { pdf } from '../support/attached-files.ts';
 
 const ROOT = path.dirname(path.dirname(import.meta.dirname));
 const folder = mkdtempSync(path.join(tmpdir(), 'library-package-'));
@@ -26,7 +27,9 @@ const manifest: { exports?: unknown } = JSON.parse(
 const PROGRAM = `import { check, type CheckResult, type MailOptions } from 'undisclosed';
 const mail: MailOptions = { from: 'n@s.test', to: ['a@x.test', 'b@x.test'], subject: 'x', text: 'Hello' };
 const result: CheckResult = check(mail);
-console.log(result.verdict, result.disclosures);
+const pdf = Buffer.from('${pdf('Dear bob@y.test').toString('base64')}', 'base64');
+const file = check({ ...mail, to: 'a@x.test', attachments: [{ content: pdf }] });
+console.log(result.verdict, result.disclosures, file.reasons.join());
 `;
 
 function run(cwd: string, command: string, ...args: string[]): SpawnSyncReturns<string> {
@@ -57,14 +60,14 @@ test('another project imports the packed library, with types, and needs no datab
   const installed = path.join(user, 'node_modules/undisclosed');
   mkdirSync(installed, { recursive: true });
   run(user, 'tar', 'xzf', path.join(copy, archive), '-C', installed, '--strip-components=1');
-  // Of all its dependencies this one alone is there: pg could not be loaded.
-  for (const name of ['fflate', '@types']) {
+  // Of all its dependencies these alone are there: pg could not be loaded.
+  for (const name of ['unpdf', '@types']) {
     symlinkSync(path.join(ROOT, 'node_modules', name), path.join(user, 'node_modules', name));
   }
   writeFileSync(path.join(user, 'package.json'), '{"type":"module"}');
   writeFileSync(path.join(user, 'use.ts'), PROGRAM);
   const used = run(user, process.execPath, 'use.ts');
-  assert.equal(used.stdout, 'refuse 2\n', used.stderr);
+  assert.equal(used.stdout, 'refuse 2 foreign-address-attachment\n', used.stderr);
   const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
   const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023'];
   const typed = run(user, tsc, ...options, '--types', 'node', 'use.ts');

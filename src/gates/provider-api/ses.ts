@@ -42,7 +42,7 @@ export interface SesSettings {
   /** Names or ARNs of templates stored at SES whose text a person has looked at; `any` switches this off. */
   readonly approvedTemplates: readonly string[] | 'any';
   /** The keys that callers sign with. */
-  readonly keys: SigV4Keys;
+  readonly keys: Pick<SigV4Keys, 'secretOf'>;
   /** The region that calls to AWS are signed for; read from the base URL's host where it is left out. */
   readonly region?: string;
   /** For tests of the five minutes. */
