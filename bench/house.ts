@@ -144,6 +144,11 @@ export class House {
     };
   }
 
+  /** Seconds of CPU so far. */
+  cpu(): Cpu {
+    return cpuOf(this.#server.pid ?? 0, this.#postmaster);
+  }
+
   /** The highest memory since the last time, in MB. */
   memory(): { readonly oursMb: number; readonly postgresMb: number } {
     return this.#watch.take();

@@ -15,10 +15,12 @@ const START_TRIES = 200;
 export interface Relay {
   readonly name: string;
   readonly port: number;
+  /** Of its one process; null where there are many. */
+  readonly pid: number | null;
   stop(): Promise<void>;
 }
 
-/** Haraka with `queue/smtp_forward`, one process, connections to the sink reused by its pool. */
+/** Haraka with `queue/smtp_forward` and its defaults: one process, and since version 3 a connection to the sink for each message. */
 export async function startHaraka(work: string, sinkPort: number): Promise<Relay> {
   if (!existsSync(HARAKA))
     throw new Error('Haraka is missing: node scripts/prepare.cjs proof installs it');
@@ -30,8 +32,9 @@ export async function startHaraka(work: string, sinkPort: number): Promise<Relay
   const files: Record<string, string> = {
     'smtp.ini': `listen=127.0.0.1:${port}\nnodes=0\n`,
     plugins: 'rcpt_to.in_host_list\nqueue/smtp_forward\n',
-    host_list: 'webmail.example\n',
-    'smtp_forward.ini': `host=127.0.0.1\nport=${sinkPort}\nmax_connections=50\n`,
+    host_list: '',
+    host_list_regex: '.+[.](example|test)\n',
+    'smtp_forward.ini': `host=127.0.0.1\nport=${sinkPort}\n`,
     loglevel: 'LOGERROR\n',
     me: 'haraka.northwind.example\n',
   };
@@ -45,6 +48,7 @@ export async function startHaraka(work: string, sinkPort: number): Promise<Relay
   return {
     name: 'Haraka',
     port,
+    pid: child.pid ?? null,
     stop: async () => {
       child.kill('SIGTERM');
       await exited;
@@ -56,5 +60,5 @@ export async function startHaraka(work: string, sinkPort: number): Promise<Relay
 /** Debian's Postfix as an instance of its own, its usual queue, everything on to the sink. */
 export async function startPostfixRelay(sinkPort: number): Promise<Relay> {
   const postfix = await startPostfix({ mailboxes: [], relayPort: sinkPort });
-  return { name: 'Postfix', port: postfix.port, stop: () => postfix.close() };
+  return { name: 'Postfix', port: postfix.port, pid: null, stop: () => postfix.close() };
 }

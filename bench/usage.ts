@@ -41,6 +41,11 @@ function memoryOf(pid: number): number {
   }
 }
 
+/** Seconds of CPU of one process so far, its threads included. */
+export function cpuSecondsOf(pid: number): number {
+  return statOf(pid)?.own ?? 0;
+}
+
 export interface Cpu {
   readonly ours: number;
   readonly postgres: number;

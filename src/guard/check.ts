@@ -4,13 +4,15 @@
  * cannot be judged, recorded or kept is deferred, never passed.
  */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
-import { appendBatch } from '../ledger/ledger.ts';
+import { batchEntry } from '../ledger/ledger.ts';
 import { needsPrivateCopies, verdictOf } from '../policy/decide.ts';
 import type { ReasonId } from '../policy/reasons.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import type { Database, Transaction } from '../store/database.ts';
+import type { NewLedgerEntry } from '../store/ledger-entries.ts';
 import { insertVerdicts, nextVerdictBatch, type VerdictRow } from '../store/verdicts.ts';
 import { withAttachments } from './attachments.ts';
 import type { Greetings } from './greetings.ts';
@@ -98,8 +100,7 @@ export interface Guard {
   close(): Promise<void>;
 }
 
-/** Decision: one entry stands for at most 1,000 rows or 50 ms. Answers wait for it, so a quarter of that. */
-const BATCH_MS = 10;
+/** Decision: one entry stands for at most 1,000 rows. */
 const BATCH_ROWS_MAX = 1000;
 
 interface Waiting {
@@ -119,12 +120,16 @@ export function verdictText(row: VerdictRow): string {
   return `${row.id},${at},${row.gate},${row.identity},${row.verdict},${reasons},${row.readers},${row.disclosures}${late}`;
 }
 
-/** Verdicts go to the database in batches; a kept call is stored in the transaction of its verdict. */
+/**
+ * Verdicts go to the database in batches; a kept call is stored in the transaction of its verdict. One batch is written at a
+ * time, at once when none is: so few verdicts wait for nothing, and many wait for one another's commit and share the next.
+ */
 class VerdictBook {
   readonly #db: Database;
   #waiting: Waiting[] = [];
-  #timer: NodeJS.Timeout | null = null;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<void> | null = null;
+  /** A number that no batch has; null where one must be asked for. */
+  #number: number | null = null;
 
   constructor(db: Database) {
     this.#db = db;
@@ -137,52 +142,68 @@ class VerdictBook {
   ): Promise<{ readonly recorded: boolean; readonly kept: string | null }> {
     return new Promise((resolve) => {
       this.#waiting.push({ row, sealed, resolve });
-      this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
+      this.#writing ??= this.#writeAll();
     });
   }
 
-  #flush(): void {
-    this.#timer = null;
-    const batch = this.#waiting.splice(0, BATCH_ROWS_MAX);
-    if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#flush(), 0);
-    this.#writing = this.#writing.then(() => this.#write(batch));
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // Calls whose bytes came in the same turn of the event loop are entered together.
+      await turn();
+      const batch = this.#waiting.splice(0, BATCH_ROWS_MAX);
+      const kept = await this.#write(batch).catch(() => null);
+      for (const [i, { resolve }] of batch.entries())
+        resolve({ recorded: kept !== null, kept: kept?.[i] ?? null });
+    }
+    this.#writing = null;
   }
 
-  async #write(batch: readonly Waiting[]): Promise<void> {
-    const rows = batch.map((waiting) => waiting.row);
-    let ids: readonly (string | null)[] | null;
-    try {
-      ids = await this.#db.transaction(async (tx) => {
-        const number = await nextVerdictBatch(tx);
-        await insertVerdicts(tx, number, rows);
-        const kept: (string | null)[] = [];
-        for (const { sealed } of batch) kept.push(sealed === null ? null : await sealed.store(tx));
-        const at = new Date().toISOString();
-        await appendBatch(
-          tx,
-          {
-            kind: 'verdicts.recorded',
-            at,
-            by: 'system',
-            subject: 'guard',
-            data: { batch: number },
-          },
-          rows.map((row) => Buffer.from(verdictText(row), 'utf8')),
-        );
-        return kept;
-      });
-    } catch {
-      ids = null;
-    }
-    for (const [i, { resolve }] of batch.entries())
-      resolve({ recorded: ids !== null, kept: ids?.[i] ?? null });
+  /** The ids of the kept calls, in order. */
+  async #write(batch: readonly Waiting[]): Promise<readonly (string | null)[]> {
+    const number = this.#number ?? (await nextVerdictBatch(this.#db));
+    // Of a batch that fails nobody knows whether it was stored: its number is never used again.
+    this.#number = null;
+    const rows = batch.map(({ row }) => row);
+    const entry = batchEntry(
+      {
+        kind: 'verdicts.recorded',
+        at: new Date().toISOString(),
+        by: 'system',
+        subject: 'guard',
+        data: { batch: number },
+      },
+      rows.map((row) => Buffer.from(verdictText(row), 'utf8')),
+    );
+    return batch.every(({ sealed }) => sealed === null)
+      ? this.#writeRows(number, rows, entry)
+      : this.#writeKept(number, batch, rows, entry);
+  }
+
+  /** Nothing is kept: one statement. */
+  async #writeRows(
+    number: number,
+    rows: readonly VerdictRow[],
+    entry: NewLedgerEntry,
+  ): Promise<readonly null[]> {
+    this.#number = await insertVerdicts(this.#db, number, rows, entry);
+    return rows.map(() => null);
+  }
+
+  #writeKept(
+    number: number,
+    batch: readonly Waiting[],
+    rows: readonly VerdictRow[],
+    entry: NewLedgerEntry,
+  ): Promise<readonly (string | null)[]> {
+    return this.#db.transaction(async (tx) => {
+      await insertVerdicts(tx, number, rows, entry);
+      const kept: (string | null)[] = [];
+      for (const { sealed } of batch) kept.push(sealed === null ? null : await sealed.store(tx));
+      return kept;
+    });
   }
 
   async close(): Promise<void> {
-    if (this.#timer !== null) {
-      clearTimeout(this.#timer);
-      this.#flush();
-    }
     await this.#writing;
   }
 }

@@ -6,7 +6,7 @@
 import { canonicalJson } from '../base/canonical-json.ts';
 import { Fault } from '../base/errors.ts';
 import type { Transaction } from '../store/database.ts';
-import { insertLedgerEntry } from '../store/ledger-entries.ts';
+import { insertLedgerEntry, type NewLedgerEntry } from '../store/ledger-entries.ts';
 import type { BatchEntry, LedgerEntry } from './entry.ts';
 import { leafHash, merkleRoot } from './tree.ts';
 
@@ -17,26 +17,30 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
  * @throws Fault `ledger.entry` when a field is missing or the time is not ISO UTC with milliseconds.
  */
 export async function appendEntry(tx: Transaction, entry: LedgerEntry): Promise<void> {
-  const { kind, at, by, subject, data } = entry;
-  if (kind === '' || by === '' || subject === '')
-    throw new Fault('ledger.entry', 'an entry needs a kind, a subject and who did it');
-  if (!TIME.test(at)) throw new Fault('ledger.entry', `the time of "${kind}" is not ISO UTC`);
-  await insertLedgerEntry(tx, {
-    kind,
-    subject,
-    bytes: canonicalJson({ kind, at, by, subject, data }),
-  });
+  await insertLedgerEntry(tx, written(entry));
 }
 
 /**
  * Writes the one entry of a committed batch: its data with `count` and `root` (base64 RFC 6962 root over the rows' leaf
  * hashes, in order). The rows are stored by the caller, in the same transaction.
  */
-export function appendBatch(
+export async function appendBatch(
   tx: Transaction,
   entry: BatchEntry,
   rows: readonly Uint8Array[],
 ): Promise<void> {
+  await insertLedgerEntry(tx, batchEntry(entry, rows));
+}
+
+/** The same entry, not yet written: for a statement that stores the rows and their entry at once. */
+export function batchEntry(entry: BatchEntry, rows: readonly Uint8Array[]): NewLedgerEntry {
   const root = merkleRoot(rows.map(leafHash)).toString('base64');
-  return appendEntry(tx, { ...entry, data: { ...entry.data, count: rows.length, root } });
+  return written({ ...entry, data: { ...entry.data, count: rows.length, root } });
+}
+
+function written({ kind, at, by, subject, data }: LedgerEntry): NewLedgerEntry {
+  if (kind === '' || by === '' || subject === '')
+    throw new Fault('ledger.entry', 'an entry needs a kind, a subject and who did it');
+  if (!TIME.test(at)) throw new Fault('ledger.entry', `the time of "${kind}" is not ISO UTC`);
+  return { kind, subject, bytes: canonicalJson({ kind, at, by, subject, data }) };
 }

@@ -11,10 +11,14 @@ import { copyInto } from './copy-into.ts';
 import { databaseFault } from './database-fault.ts';
 
 export interface Queryable {
-  /** Rows of one statement. int8 is a number when safe, else a bigint; bytea a Buffer; numeric and date text. */
+  /**
+   * Rows of one statement. int8 is a number when safe, else a bigint; bytea a Buffer; numeric and date text.
+   * @param prepared a name of its own: each connection parses the statement once and keeps its plan.
+   */
   query<R extends object = Record<string, unknown>>(
     sql: string,
     params?: readonly unknown[],
+    prepared?: string,
   ): Promise<R[]>;
   /** COPY … FROM STDIN; the number of rows taken. An error of `chunks` ends the copy and is thrown as it is. */
   copyIn(sql: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<number>;
@@ -159,9 +163,13 @@ class Session implements Queryable {
     });
   }
 
-  query<R extends object>(sql: string, params?: readonly unknown[]): Promise<R[]> {
+  query<R extends object>(
+    sql: string,
+    params?: readonly unknown[],
+    prepared?: string,
+  ): Promise<R[]> {
     return this.#inTurn(async () => {
-      const result = await this.client.query(sql, params === undefined ? undefined : [...params]);
+      const result = await this.client.query(statement(sql, params, prepared));
       return result.rows as R[];
     });
   }
@@ -190,6 +198,18 @@ class Session implements Queryable {
 
   /** Set when the connection must not be used again. */
   broken = false;
+}
+
+function statement(
+  text: string,
+  params: readonly unknown[] | undefined,
+  name: string | undefined,
+): pg.QueryConfig {
+  return {
+    text,
+    ...(params === undefined ? {} : { values: [...params] }),
+    ...(name === undefined ? {} : { name }),
+  };
 }
 
 /** COPY takes no parameters: `$n` becomes a quoted literal. */
@@ -224,9 +244,13 @@ class PooledDatabase implements Database {
     this.#config = config;
   }
 
-  async query<R extends object>(sql: string, params?: readonly unknown[]): Promise<R[]> {
+  async query<R extends object>(
+    sql: string,
+    params?: readonly unknown[],
+    prepared?: string,
+  ): Promise<R[]> {
     try {
-      const result = await this.#pool.query(sql, params === undefined ? undefined : [...params]);
+      const result = await this.#pool.query(statement(sql, params, prepared));
       return result.rows as R[];
     } catch (error) {
       throw databaseFault(error);
@@ -311,7 +335,7 @@ class PooledDatabase implements Database {
 function transactionOf(session: Session): Transaction {
   return {
     isTransaction: true,
-    query: (sql, params) => session.query(sql, params),
+    query: (sql, params, prepared) => session.query(sql, params, prepared),
     copyIn: (sql, chunks) => session.copyIn(sql, chunks),
     copyOut: (sql, params) => session.copyOut(sql, params),
   };

@@ -16,8 +16,8 @@ export const ROAD: readonly {
 }[] = [
   {
     file: 'src/guard/check.ts',
-    on: ['decide', '#assess', '#enter', '#write'],
-    off: ['close'],
+    on: ['decide', '#assess', '#enter', '#writeAll', '#write', '#writeKept'],
+    off: ['close', '#writeRows'],
   },
   { file: 'src/guard/outbox.ts', on: ['storeKept'], off: 'all others' },
   {
