@@ -38,6 +38,8 @@ export type EntryKind =
   | 'kept.failed'
   | 'guard.frozen'
   | 'guard.lifted'
+  | 'console.link-made'
+  | 'console.signed-in'
   | 'events.recorded'
   | (string & {});
 
