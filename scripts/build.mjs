@@ -10,6 +10,8 @@ const ROOT = path.dirname(import.meta.dirname);
 /** Read at run time, or run as they are: SQL, the notice of the demo, programs in plain JavaScript. */
 const DATA = [
   'src/**/*.sql',
+  'src/web/console/*.css',
+  'src/web/console/*.js',
   'demo/notice/**/*',
   'demo/**/*.mjs',
   'demo/package*.json',

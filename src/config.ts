@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { jsonFaultLine } from './base/json-place.ts';
@@ -84,6 +85,13 @@ export interface GateSettings {
   readonly callers: readonly CallerSetting[];
 }
 
+/** The operators' page. */
+export interface ConsoleSetting {
+  readonly listen: SecureListenSetting;
+  /** By which browsers open it behind a proxy; null: where it listens. */
+  readonly origin: string | null;
+}
+
 export interface AnchorSetting {
   readonly kind: 'file' | 'https' | 'git';
   readonly place: string;
@@ -105,6 +113,8 @@ export interface Config {
   readonly nameFields: readonly string[];
   readonly anchors: readonly AnchorSetting[];
   readonly gates: GateSettings;
+  /** Null: no page. */
+  readonly console: ConsoleSetting | null;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -303,6 +313,41 @@ function gates(file: Json): GateSettings {
   };
 }
 
+const LOCAL = /^(?:localhost|::1)$/;
+
+function consoleOrigin(value: unknown): string | null {
+  if (value === undefined) return null;
+  const url = URL.parse(String(value));
+  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== String(value))
+    throw new SettingError('console.origin', 'an origin is wanted, such as https://mail.example');
+  return url.origin;
+}
+
+function operatorsPage(value: unknown): ConsoleSetting | null {
+  if (value === false) return null;
+  if (value !== undefined && (value === null || typeof value !== 'object'))
+    throw new SettingError('console', 'an object of settings is wanted, or false for no page');
+  const given = (value ?? {}) as Json;
+  const tls = certificate(given, 'console');
+  const place = listen(given.listen ?? '127.0.0.1:0', 'console.listen');
+  const origin = consoleOrigin(given.origin);
+  const { host } = place;
+  const local = LOCAL.test(host) || (isIPv4(host) && host.startsWith('127.'));
+  if (!local && tls === null)
+    throw new SettingError(
+      'console.listen',
+      'without a certificate the page listens on a loopback address only',
+      'give console.certificate and console.key, or put a proxy before 127.0.0.1',
+    );
+  if (!local && origin === null)
+    throw new SettingError(
+      'console.origin',
+      'it is needed where the page does not listen on a loopback address',
+      'say by which name browsers open it, such as https://mail.example:8443',
+    );
+  return { listen: { ...place, tls }, origin };
+}
+
 function anchors(value: unknown): readonly AnchorSetting[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new SettingError('anchors', 'a list is wanted');
@@ -337,5 +382,6 @@ export function toConfig(env: Environment): Config {
     nameFields: texts(file.nameFields, 'nameFields'),
     anchors: anchors(file.anchors),
     gates: gates(file),
+    console: operatorsPage(file.console),
   });
 }

@@ -6,6 +6,7 @@ import type { Command, CommandIo } from './cli/command.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   broadcast: async () => (await import('./cli/broadcast.ts')).run,
   check: async () => (await import('./cli/check.ts')).runCheck,
+  console: async () => (await import('./cli/console.ts')).run,
   customers: async () => (await import('./cli/customers.ts')).run,
   demo: async () => (await import('./cli/demo.ts')).run,
   doctor: async () => (await import('./cli/doctor.ts')).run,
@@ -34,7 +35,7 @@ Usage: undisclosed COMMAND [ARGS]
   check       what the guard says of messages, mailboxes and provider payloads (no server)
   extent      who was exposed to whom by messages that have left already (no server)
   init        data directory and keyring
-  serve       the server: database, ledger, sender, gates, API
+  serve       the server: database, ledger, sender, gates, page, API
   operator    people with keys: add, list, remove
   customers   import
   notice      check a notice folder (no server)
@@ -42,6 +43,7 @@ Usage: undisclosed COMMAND [ARGS]
   broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
   hold        what the guard holds: list, show, release (two people), refuse
   guard       what it has stopped or only watched: report; freeze, lift, frozen; audience
+  console     a link to the operators' page
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)
   keys        backup, restore, rotate, issue

@@ -5,19 +5,21 @@ import type { Fault } from '../base/errors.ts';
 import { type Config, toConfig } from '../config.ts';
 import { startApi } from '../web/api.ts';
 import { claimDataDirectory, refuseSecondServer } from '../web/claim.ts';
+import { startConsole } from '../web/console.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
 
 const HELP = `Usage: undisclosed serve
 
 Starts the system: the database (embedded, or DATABASE_URL), the ledger, the sender, the gates that
-the configuration names, and the API on a Unix socket, of which the other commands are clients.
+the configuration names, the operators' page (undisclosed console signs in), and the API on a Unix
+socket, of which the other commands are clients.
 Ctrl-C or SIGTERM ends it: what is in flight is settled first. A broadcast that was being released
 goes on when it is started again; a halt stays in force.
 
   UNDISCLOSED_DATA      the data directory (default ~/.undisclosed/data)
   UNDISCLOSED_KEYRING   the keyring (default beside the data directory)
   UNDISCLOSED_SOCKET    the API socket (default api.sock in the data directory)
-  UNDISCLOSED_CONFIG    a JSON file with gates, company domains, role addresses and anchors
+  UNDISCLOSED_CONFIG    a JSON file with gates, the page, company domains, role addresses and anchors
   DATABASE_URL          a PostgreSQL >= 15 instead of the embedded one
 
   --help                this text
@@ -64,11 +66,14 @@ async function serveUntil(
     },
   });
   try {
-    const api = await startApi(app, stop);
+    const page = config.console === null ? null : await startConsole(app, config.console);
+    const api = await startApi(app, stop, page?.origin ?? null);
     for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
+    if (page !== null) io.stdout(`console ${page.origin}\n`);
     io.stdout(`ready ${config.socket}\n`);
     await app.releases.takeUp();
     await stopped;
+    await page?.close();
     await api.close();
   } finally {
     await app.close();

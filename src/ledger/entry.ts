@@ -41,6 +41,8 @@ export type EntryKind =
   | 'guard.lifted'
   | 'guard.audience-declared'
   | 'guard.audience-removed'
+  | 'console.link-made'
+  | 'console.signed-in'
   | 'events.recorded'
   | (string & {});
 

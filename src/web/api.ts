@@ -9,6 +9,7 @@ import { Fault } from '../base/errors.ts';
 import { authenticate, bodyDigest } from '../operators/signed-request.ts';
 import { audienceRoutes } from './api/audiences.ts';
 import { broadcastRoutes } from './api/broadcasts.ts';
+import { consoleRoutes } from './api/console.ts';
 import { customerRoutes } from './api/customers.ts';
 import { freezeRoutes } from './api/freeze.ts';
 import { guardRoutes } from './api/guard.ts';
@@ -142,8 +143,12 @@ async function listenOn(server: FastifyInstance, socket: string): Promise<void> 
   }
 }
 
-/** Starts the API. Throws Fault `api.in-use`, `api.unusable-socket`. */
-export async function startApi(app: App, stop: () => void): Promise<Api> {
+/** Starts the API. @param consoleOrigin where the operators' page is; null: there is none. Throws Fault `api.in-use`, `api.unusable-socket`. */
+export async function startApi(
+  app: App,
+  stop: () => void,
+  consoleOrigin: string | null = null,
+): Promise<Api> {
   const server = fastify({ logger: false, forceCloseConnections: true, bodyLimit: 1 << 30 });
   server.decorateRequest('operator', '');
   server.decorateRequest('bodyDigest', '');
@@ -171,6 +176,7 @@ export async function startApi(app: App, stop: () => void): Promise<Api> {
   guardRoutes(server, { ...app.desk, flush: () => app.sequencer.flush() });
   freezeRoutes(server, app);
   audienceRoutes(server, app, signedStream);
+  consoleRoutes(server, app, consoleOrigin);
   await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }
