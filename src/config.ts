@@ -119,7 +119,10 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const FILE_NAMES = 'origin companyDomains roleAddresses nameFields anchors gates'.split(' ');
+const FILE_NAMES = 'origin companyDomains roleAddresses nameFields anchors gates console'.split(
+  ' ',
+);
+const CONSOLE_NAMES = ['listen', 'certificate', 'key', 'origin'];
 const ANCHOR_NAMES = ['kind', 'place'];
 const GATE_NAMES = 'smtp milter sendgrid ses mailgun postmark hold callers'.split(' ');
 const SMTP_NAMES = 'listen certificate key implicitTls nextHop tls anonymous returnPath'.split(' ');
@@ -327,7 +330,7 @@ function operatorsPage(value: unknown): ConsoleSetting | null {
   if (value === false) return null;
   if (value !== undefined && (value === null || typeof value !== 'object'))
     throw new SettingError('console', 'an object of settings is wanted, or false for no page');
-  const given = (value ?? {}) as Json;
+  const given = settingsIn(value ?? {}, 'console', CONSOLE_NAMES);
   const tls = certificate(given, 'console');
   const place = listen(given.listen ?? '127.0.0.1:0', 'console.listen');
   const origin = consoleOrigin(given.origin);
