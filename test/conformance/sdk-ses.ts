@@ -88,13 +88,17 @@ function pages(people: readonly string[], size: number): string[][] {
   );
 }
 
-function bulk(mark: string, entries: readonly (readonly string[])[]): object {
+function bulk(
+  mark: string,
+  entries: readonly (readonly string[])[],
+  copied: readonly string[] = [],
+): object {
   const { SendBulkEmailCommand } = aws();
   return new SendBulkEmailCommand({
     FromEmailAddress: FROM,
     DefaultContent: template(mark),
     BulkEmailEntries: entries.map((ToAddresses, n) => ({
-      Destination: { ToAddresses },
+      Destination: { ToAddresses, CcAddresses: [...copied] },
       ReplacementEmailContent: {
         ReplacementTemplate: { ReplacementTemplateData: JSON.stringify({ name: `Name ${n}` }) },
       },
@@ -177,6 +181,14 @@ export const SES: Sdk = {
       ends: ['passes', 'passes'],
       make: (at, people) =>
         withClient(at, (client) => client.send(bulk(at.mark, pages(people, 1)))),
+    },
+    {
+      call: '`SendBulkEmail`, 25 entries of one, the same auditor in `CcAddresses` of all',
+      people: 26,
+      leaks: true,
+      ends: ['nothing', 'private'],
+      make: (at, [auditor = '', ...people]) =>
+        withClient(at, (client) => client.send(bulk(at.mark, pages(people, 1), [auditor]))),
     },
     {
       call: '`SendBulkEmail`, 10 entries of five',
