@@ -24,10 +24,11 @@ const FROM = 'notices@company.example';
 async function withClient(
   { house, setting }: CallPlace,
   use: (client: Client) => Promise<unknown>,
+  endpoint: object = { endpoint: house.urls.ses },
 ): Promise<void> {
   const { accessKeyId, secret } = house.sesKeys[setting];
   const client = new (aws().SESv2Client)({
-    endpoint: house.urls.ses,
+    ...endpoint,
     region: 'eu-west-1',
     credentials: { accessKeyId, secretAccessKey: secret },
   });
@@ -104,6 +105,17 @@ function bulk(
       },
     })),
   });
+}
+
+/** One message by a client that is told of the gate by the environment alone. */
+export async function sendByEnvironment(at: CallPlace, to: string): Promise<void> {
+  process.env.AWS_ENDPOINT_URL_SESV2 = at.house.urls.ses;
+  try {
+    const command = email({ ToAddresses: [to] }, simple(at.mark));
+    await withClient(at, (client) => client.send(command), {});
+  } finally {
+    delete process.env.AWS_ENDPOINT_URL_SESV2;
+  }
 }
 
 const describe = (thrown: unknown): string => {
