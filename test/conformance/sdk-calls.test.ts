@@ -18,7 +18,7 @@ import { type ConformanceHouse, openHouse } from './sdk-house.ts';
 import { MAILGUN } from './sdk-mailgun.ts';
 import { POSTMARK } from './sdk-postmark.ts';
 import { SENDGRID } from './sdk-sendgrid.ts';
-import { NODEMAILER_SES, SES } from './sdk-ses.ts';
+import { NODEMAILER_SES, SES, sendByEnvironment } from './sdk-ses.ts';
 import { NODEMAILER_SMTP, noPython, SMTPLIB } from './sdk-smtp.ts';
 import { holdTable, type Ran, type Results } from './sdk-table.ts';
 
@@ -100,6 +100,17 @@ test('nothing has come late, and the far sides refused only what the provider wo
     );
     assert.deepEqual(rejected, name === 'sendgrid' ? ['headers.To: is reserved'] : [], name);
   }
+});
+
+test('AWS_ENDPOINT_URL_SESV2 leads the AWS SDK to the gate as `endpoint` does', async () => {
+  const { copies } = house.farSides.ses;
+  const before = copies.length;
+  const to = 'ann@mail.example';
+  await sendByEnvironment({ house, setting: 'refuse', mark: 'by environment' }, to);
+  assert.deepEqual(
+    copies.slice(before).map(({ readers }) => readers),
+    [[to]],
+  );
 });
 
 test('the reader of copies finds a person in every place and coding', async () => {

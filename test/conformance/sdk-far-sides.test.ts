@@ -171,6 +171,14 @@ test('SES: SendEmailRequest and SendBulkEmailRequest, their quotas, and the sign
       [{ ...bulk, BulkEmailEntries: [] }, /BulkEmailEntries: 0 items/],
       [{ ...bulk, BulkEmailEntries: Array(51).fill(entry) }, /BulkEmailEntries: 51 items/],
       [{ ...bulk, BulkEmailEntries: [{}] }, /Destination: is required/],
+      [{ ...bulk, BulkEmailEntries: [{ Destination: {} }] }, /nobody/],
+      [
+        {
+          ...bulk,
+          BulkEmailEntries: Array(2).fill({ Destination: { ToAddresses: peopleOf(26) } }),
+        },
+        /count exceeds 50/,
+      ],
       [{ ...bulk, DefaultContent: {} }, /Template: is required/],
       [{ ...bulk, FromEmailAddress: undefined }, /FromEmailAddress/],
     ],

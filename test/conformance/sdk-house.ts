@@ -42,7 +42,7 @@ export interface ConformanceHouse {
   close(): Promise<void>;
 }
 
-const SETTLED_MS = 60_000;
+const SETTLED_MS = 120_000;
 const LINE_SIZE_MAX = 998;
 
 /** A next hop that takes what RFC 5321 and RFC 5322 allow: whole lines, no longer than 998, a From, at most one To. */

@@ -97,6 +97,15 @@ export const POSTMARK: Sdk = {
       },
     },
     {
+      call: '`sendEmailBatch`, 50 of one text to one each, the same auditor in `Cc` of all',
+      people: 51,
+      leaks: true,
+      ends: ['nothing', 'private'],
+      make: async (at, [Cc, ...people]) => {
+        await program(at).sendEmailBatch(people.map((To) => ({ ...notice(at.mark), To, Cc })));
+      },
+    },
+    {
       call: '`sendEmailWithTemplate`, 50 in `To`',
       people: 50,
       leaks: true,

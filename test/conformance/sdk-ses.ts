@@ -24,10 +24,11 @@ const FROM = 'notices@company.example';
 async function withClient(
   { house, setting }: CallPlace,
   use: (client: Client) => Promise<unknown>,
+  endpoint: object = { endpoint: house.urls.ses },
 ): Promise<void> {
   const { accessKeyId, secret } = house.sesKeys[setting];
   const client = new (aws().SESv2Client)({
-    endpoint: house.urls.ses,
+    ...endpoint,
     region: 'eu-west-1',
     credentials: { accessKeyId, secretAccessKey: secret },
   });
@@ -88,18 +89,33 @@ function pages(people: readonly string[], size: number): string[][] {
   );
 }
 
-function bulk(mark: string, entries: readonly (readonly string[])[]): object {
+function bulk(
+  mark: string,
+  entries: readonly (readonly string[])[],
+  copied: readonly string[] = [],
+): object {
   const { SendBulkEmailCommand } = aws();
   return new SendBulkEmailCommand({
     FromEmailAddress: FROM,
     DefaultContent: template(mark),
     BulkEmailEntries: entries.map((ToAddresses, n) => ({
-      Destination: { ToAddresses },
+      Destination: { ToAddresses, CcAddresses: [...copied] },
       ReplacementEmailContent: {
         ReplacementTemplate: { ReplacementTemplateData: JSON.stringify({ name: `Name ${n}` }) },
       },
     })),
   });
+}
+
+/** One message by a client that is told of the gate by the environment alone. */
+export async function sendByEnvironment(at: CallPlace, to: string): Promise<void> {
+  process.env.AWS_ENDPOINT_URL_SESV2 = at.house.urls.ses;
+  try {
+    const command = email({ ToAddresses: [to] }, simple(at.mark));
+    await withClient(at, (client) => client.send(command), {});
+  } finally {
+    delete process.env.AWS_ENDPOINT_URL_SESV2;
+  }
 }
 
 const describe = (thrown: unknown): string => {
@@ -177,6 +193,14 @@ export const SES: Sdk = {
       ends: ['passes', 'passes'],
       make: (at, people) =>
         withClient(at, (client) => client.send(bulk(at.mark, pages(people, 1)))),
+    },
+    {
+      call: '`SendBulkEmail`, 25 entries of one, the same auditor in `CcAddresses` of all',
+      people: 26,
+      leaks: true,
+      ends: ['nothing', 'private'],
+      make: (at, [auditor = '', ...people]) =>
+        withClient(at, (client) => client.send(bulk(at.mark, pages(people, 1), [auditor]))),
     },
     {
       call: '`SendBulkEmail`, 10 entries of five',

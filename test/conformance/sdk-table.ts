@@ -29,7 +29,8 @@ export const TITLES: readonly string[] = [
 const INTRODUCTION = `
 Each call is made as a program makes it, by the package as it comes from the registry; the programs of the machine are Debian's. In every cell stand the copies that
 reached the far side, and the most people beside the reader that one copy showed, as read by \`postal-mime\` and by a search of the bytes. *Watched* is the mode \`shadow\`, in
-which all goes on as it came: what the call does without a guard. *Enforced* is the default; *split* is \`"split": true\`.
+which all goes on as it came: what the call does without a guard. *Enforced* is the default; *split* is \`"split": true\`. The tables are written by the tests that make the calls,
+\`UNDISCLOSED_WRITE=1 npm test -- test/conformance test/interop/sdk-calls-postfix.test.ts\`, and without that variable the tests fail where the document says anything else.
 
 The far sides refuse what the published schemas do not allow: \`tsg_mail_v3.json\` of twilio/sendgrid-oai and SendGrid's page of errors; \`SendEmailRequest\` and
 \`SendBulkEmailRequest\` of the SES model sesv2-2019-09-27, with SigV4 checked by the key that the guard signs with; Mailgun's reference of \`messages\` and \`messages.mime\`;

@@ -7,7 +7,13 @@
 
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { addressIn, type DeliveredCopy, providerMessage } from '../support/provider-message.ts';
+import {
+  addressIn,
+  type DeliveredCopy,
+  listIn,
+  MAILBOX,
+  providerMessage,
+} from '../support/provider-message.ts';
 
 export interface SentMessage {
   readonly recipients: readonly string[];
@@ -72,7 +78,6 @@ const FILES = /^(?:attachment|inline)$/;
 /** `messages.mime` takes the envelope, the message and what steers them. */
 const MIME = /^(?:to|message|template|recipient-variables|[oht]:.+|v:.+)$/;
 const OPTIONS_SIZE_MAX = 16_384;
-const ADDRESS = /^(?:[^<>]*<)?[^@\s<>]+@[^@\s<>]+>?$/;
 
 export async function startMailgunUpstream(): Promise<MailgunUpstream> {
   const messages: SentMessage[] = [];
@@ -137,14 +142,14 @@ function schemaProblem(path: string, form: FormData): string | null {
   const people = [...peopleIn(form, 'to'), ...peopleIn(form, 'cc'), ...peopleIn(form, 'bcc')];
   if (peopleIn(form, 'to').length === 0) return 'to parameter is missing';
   if (people.length > 1000) return 'more than 1000 recipients';
-  if (!people.every((text) => ADDRESS.test(text))) return 'to parameter is not a valid address';
+  if (!people.every((text) => MAILBOX.test(text))) return 'to parameter is not a valid address';
   const options = [...form].filter(([name]) => /^[ohv]:/.test(name));
   const size = options.reduce((sum, [name, value]) => sum + name.length + String(value).length, 0);
   if (size > OPTIONS_SIZE_MAX) return 'o:, h: and v: are more than 16 kB';
   if (mime) return form.get('message') instanceof File ? null : 'message is expected as a file';
   const from = form.get('from');
   if (typeof from !== 'string') return 'from parameter is missing';
-  if (!ADDRESS.test(from)) return 'from parameter is not a valid address';
+  if (!MAILBOX.test(from)) return 'from parameter is not a valid address';
   const body = ['text', 'html', 'amp-html', 'template'].some((name) => form.has(name));
   if (!body) return 'need at least one of text, html, amp-html or template';
   return variablesProblem(form.get('recipient-variables'));
@@ -181,11 +186,7 @@ function variablesProblem(given: File | string | null): string | null {
 }
 
 function peopleIn(form: FormData, name: string): readonly string[] {
-  return form
-    .getAll(name)
-    .flatMap((value) => String(value).split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/))
-    .map((text) => text.trim())
-    .filter((text) => text !== '');
+  return form.getAll(name).flatMap((value) => listIn(String(value)));
 }
 
 async function messagesOf(path: string, form: FormData): Promise<readonly SentMessage[]> {

@@ -312,3 +312,33 @@ test(
     assert.deepEqual(upstream.rejected, []);
   },
 );
+
+test(
+  'split: who is copied in on a whole batch gets each text once, and none beside their own',
+  only,
+  async (t) => {
+    const { client, road } = await openGate(t, { split: true });
+    const carrier = openCarrier(t);
+    const [a = '', b = '', c = '', auditor = ''] = people(4);
+    const start = upstream.messages.length;
+    await client.sendEmailBatch([
+      { ...NOTICE, To: a, Cc: auditor },
+      { ...NOTICE, To: b, Cc: `${auditor}, ${c}`, Bcc: auditor },
+      { ...NOTICE, To: c, Subject: 'Another notice', Cc: auditor },
+      { ...NOTICE, To: c },
+    ]);
+    await road.deliverLast(carrier);
+    assert.deepEqual(
+      upstream.messages.slice(start).map(({ To, Subject }) => [To, Subject]),
+      [
+        [a, NOTICE.Subject],
+        [b, NOTICE.Subject],
+        [c, 'Another notice'],
+        [c, NOTICE.Subject],
+        [auditor, NOTICE.Subject],
+        [auditor, 'Another notice'],
+      ],
+    );
+    assert.deepEqual(upstream.rejected, []);
+  },
+);

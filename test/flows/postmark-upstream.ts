@@ -10,6 +10,7 @@ import {
   addressIn,
   type DeliveredCopy,
   listIn,
+  MAILBOX,
   providerMessage,
 } from '../support/provider-message.ts';
 import {
@@ -143,7 +144,6 @@ const TEMPLATED = objectOf(
   },
   ['From', 'TemplateModel'],
 );
-const MAILBOX = /^(?:[^<>]*<)?[^@<>\s]+@[^@<>\s]+>?$/;
 const RECIPIENTS_MAX = 50;
 
 /** What the documentation says against a message; null where nothing. */

@@ -245,12 +245,13 @@ function modelProblem(call: Json, bulk: boolean): string | null {
     );
     if (named.length !== 1) return 'Template: one of name, ARN and content';
   }
-  for (const { Destination } of bulk ? entriesOf(call) : [call]) {
-    const people = peopleOf((Destination ?? {}) as Json);
-    if (people.length > 50) return 'Recipient count exceeds 50.';
-    if (people.length === 0 && raw === undefined) return 'Destination: nobody';
-  }
-  return null;
+  const groups = (bulk ? entriesOf(call) : [call]).map(({ Destination }) =>
+    peopleOf((Destination ?? {}) as Json),
+  );
+  // SendBulkTemplatedEmail says it of the whole call.
+  if (groups.flat().length > 50) return 'Recipient count exceeds 50.';
+  const empty = raw === undefined && groups.some((people) => people.length === 0);
+  return empty ? 'Destination: nobody' : null;
 }
 
 function entriesOf(call: Json): readonly Json[] {

@@ -38,12 +38,14 @@ export function addressIn(text: string): string {
   return /<([^<>]+)>\s*$/.exec(text)?.[1] ?? text.trim();
 }
 
+/** A mailbox with or without a name, quoted or not. */
+export const MAILBOX: RegExp =
+  /^(?:(?:"(?:[^"\\]|\\.)*"|[^<>"]*)\s*<)?(?:"(?:[^"\\]|\\.)*"|[^@<>\s"]+)@[^@<>\s]+>?$/;
+
 /** A list as providers take it in one string: commas outside quotes part it. */
 export function listIn(text: string | null | undefined): readonly string[] {
-  return (text ?? '')
-    .split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/)
-    .map((one) => one.trim())
-    .filter((one) => one !== '');
+  const parts = (text ?? '').match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
+  return parts.map((one) => one.trim()).filter((one) => one !== '');
 }
 
 export function providerMessage(message: ProviderMessage): Buffer {

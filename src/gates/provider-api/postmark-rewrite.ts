@@ -1,7 +1,8 @@
 /**
  * The safe shape of Postmark calls: one message for each reader, in batches.
  *
- * Invariant: whoever is on a message gets it once, and no item names anybody but its reader.
+ * Invariant: whoever is on a message gets it once, a reader in Cc or Bcc gets one text once however many messages of a batch
+ * copy them in, and no item names anybody but its reader.
  */
 
 import { Fault } from '../../base/errors.ts';
@@ -51,6 +52,8 @@ export function rewriteMessages(call: ApiCall, how: 'private' | 'whole'): readon
   });
 }
 
+type NamedMailbox = ReturnType<typeof mailboxesOf>[number];
+
 interface Copy {
   readonly reader: string;
   readonly json: string;
@@ -65,31 +68,45 @@ function readerKey(email: string): string {
   return canonicalAddress(email) ?? email;
 }
 
+/** Readers in `To` first: each gets every message that was written to them. Then those in Cc and Bcc, who get a text once. */
 function privateCopies(messages: readonly PostmarkMessage[]): readonly Copy[] {
   const copies: Copy[] = [];
+  const texts = new Map<string, number>();
+  const served = new Set<string>();
   let total = 0;
-  for (const message of messages) {
-    const { To: _to, Cc: _cc, Bcc: _bcc, ...rest } = message;
+  const add = (rest: PostmarkMessage, place: string, mailbox: NamedMailbox): void => {
+    const { email } = mailbox;
+    const reader = readerKey(email);
+    if (served.has(`${place} ${reader}`)) return;
+    served.add(`${place} ${reader}`);
+    // The text as it was given, unless an address could stand in its name.
+    const To = aloneInTo(mailbox).name === undefined ? email : mailbox.text;
+    const json = JSON.stringify({ ...rest, To });
+    const bytes = Buffer.byteLength(json);
+    total += bytes;
+    if (total > TOTAL_BYTES_MAX) throw tooLarge();
+    copies.push({ reader, json, bytes });
+  };
+  const items = messages.map((message, index) => {
+    const { To, Cc, Bcc, ...rest } = message;
     mustShowNobody({
       from: mailboxesOf(message.From)[0]?.email ?? '',
       replyTo: mailboxesOf(message.ReplyTo).map(({ email }) => email),
       headerNames: (message.Headers ?? []).map(({ Name }) => Name),
     });
-    const served = new Set<string>();
-    for (const mailbox of readersOf(message)) {
-      const { email } = mailbox;
-      const reader = readerKey(email);
-      if (served.has(reader)) continue;
-      served.add(reader);
-      // The text as it was given, unless an address could stand in its name.
-      const To = aloneInTo(mailbox).name === undefined ? email : mailbox.text;
-      const json = JSON.stringify({ ...rest, To });
-      const bytes = Buffer.byteLength(json);
-      total += bytes;
-      if (total > TOTAL_BYTES_MAX) throw tooLarge();
-      copies.push({ reader, json, bytes });
+    const key = JSON.stringify(rest);
+    const text = texts.get(key) ?? index;
+    texts.set(key, text);
+    return { rest, text, to: mailboxesOf(To), copied: [Cc, Bcc].flatMap(mailboxesOf) };
+  });
+  for (const [index, { rest, text, to }] of items.entries()) {
+    for (const mailbox of to) {
+      add(rest, `message ${index}`, mailbox);
+      served.add(`text ${text} ${readerKey(mailbox.email)}`);
     }
   }
+  for (const { rest, text, copied } of items)
+    for (const mailbox of copied) add(rest, `text ${text}`, mailbox);
   return copies;
 }
 
