@@ -6,7 +6,7 @@
  */
 
 import type { Policy } from '../policy/policy.ts';
-import { type MessagePeople, readMessagePeople } from './extent/message-people.ts';
+import { Marks, type MessagePeople, readMessagePeople } from './extent/message-people.ts';
 import { countSeen, countSeenBy, type Showing } from './extent/pairs.ts';
 import { PeopleTable } from './extent/people-table.ts';
 import type { Submission } from './judge.ts';
@@ -52,11 +52,12 @@ export interface Extent {
 /** An empty extent. The policy tells the company's domains and role addresses. */
 export function createExtent(policy: Pick<Policy, 'companyDomains' | 'roleAddresses'>): Extent {
   const table = new PeopleTable();
+  const marks = new Marks();
   const messages: MessagePeople[] = [];
   const isCompany = companyOf(policy);
   return {
     add: (copy) => {
-      messages.push(readMessagePeople(copy, table, isCompany));
+      messages.push(readMessagePeople(copy, table, marks, isCompany));
     },
     count: () => counted(messages, table.size),
     *exposed() {
@@ -113,16 +114,20 @@ function showingsOf(messages: readonly MessagePeople[], people: number): Showing
 }
 
 /** Lists without a person in common. */
-function joined(one: readonly number[], other: readonly number[]): readonly number[] {
+function joined(one: Int32Array, other: Int32Array): Int32Array {
   if (other.length === 0) return one;
-  return one.length === 0 ? other : [...one, ...other];
+  if (one.length === 0) return other;
+  const both = new Int32Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
 }
 
-function knownOf(people: readonly number[], known: Uint8Array): readonly number[] {
+function knownOf(people: Int32Array, known: Uint8Array): Int32Array {
   return people.length === 0 ? people : people.filter((person) => known[person] === 1);
 }
 
-function makesPairs(shown: readonly number[], readers: readonly number[]): boolean {
+function makesPairs(shown: Int32Array, readers: Int32Array): boolean {
   if (shown.length === 0 || readers.length === 0) return false;
   return shown.length > 1 || readers.length > 1 || shown[0] !== readers[0];
 }
@@ -140,11 +145,7 @@ function laterReadings(
   if (!messages.some(({ answers }) => answers.length > 0)) return later;
   const byId = new Map<string, MessagePeople>();
   for (const message of messages) if (message.id !== '') byId.set(message.id, message);
-  const push = (
-    shown: readonly number[],
-    readers: readonly number[],
-    date: number | null,
-  ): void => {
+  const push = (shown: Int32Array, readers: Int32Array, date: number | null): void => {
     if (makesPairs(shown, readers)) later.push({ shown, readers, date });
   };
   for (const { answers, senders, readers, perhapsReaders, date } of messages) {
@@ -163,7 +164,7 @@ function laterReadings(
   return later;
 }
 
-function without(people: readonly number[], others: readonly number[]): readonly number[] {
+function without(people: Int32Array, others: Int32Array): Int32Array {
   return people.some((person) => others.includes(person))
     ? people.filter((person) => !others.includes(person))
     : people;
