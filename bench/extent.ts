@@ -136,7 +136,10 @@ function median(numbers: readonly number[]): number {
   return numbers.toSorted((one, other) => one - other)[numbers.length >> 1] ?? 0;
 }
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' } } });
+const { values } = parseArgs({
+  // `npm run proof -- --people N` is given to every benchmark; the lists here have their own size.
+  options: { runs: { type: 'string', default: '5' }, people: { type: 'string' } },
+});
 const root = mkdtempSync(path.join(tmpdir(), 'bench-extent-'));
 try {
   const figures: Record<string, unknown> = { wantedSeconds: WANTED.seconds, wantedMb: WANTED.mb };

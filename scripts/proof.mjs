@@ -13,7 +13,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const ROOT = path.dirname(import.meta.dirname);
-const BENCHES = ['whole-job', 'release', 'prepare', 'million', 'guard'];
+const BENCHES = ['whole-job', 'release', 'prepare', 'million', 'guard', 'extent'];
 
 const { values } = parseArgs({
   options: {

@@ -6,7 +6,14 @@
  */
 
 import type { Policy } from '../policy/policy.ts';
-import { Marks, type MessagePeople, readMessagePeople } from './extent/message-people.ts';
+import { withAttachments } from './attachments.ts';
+import {
+  type LiftedCopy,
+  liftCopy,
+  Marks,
+  type MessagePeople,
+  readMessagePeople,
+} from './extent/message-people.ts';
 import { countSeen, countSeenBy, type Showing } from './extent/pairs.ts';
 import { PeopleTable } from './extent/people-table.ts';
 import type { Submission } from './judge.ts';
@@ -42,7 +49,11 @@ export interface PersonExtent {
 export interface Extent {
   /** Takes one message in. Linear in the message. @throws whatever reading it throws, with nothing taken in. */
   add(copy: Submission): void;
+  /** As `add`, with its PDF files read first. */
+  addWithFiles(copy: Submission): Promise<void>;
   count(): ExtentCounts;
+  /** Messages with an attachment that was not read, or not in full: whom it shows is in no count. */
+  messagesWithUnread(): number;
   /** Everybody exposed, in the order of their first meeting. */
   exposed(): Generator<ExposedPerson>;
   /** Null for somebody whom no message names. */
@@ -55,11 +66,18 @@ export function createExtent(policy: Pick<Policy, 'companyDomains' | 'roleAddres
   const marks = new Marks();
   const messages: MessagePeople[] = [];
   const isCompany = companyOf(policy);
+  const take = (copy: LiftedCopy): void => {
+    messages.push(readMessagePeople(copy, table, marks, isCompany));
+  };
   return {
-    add: (copy) => {
-      messages.push(readMessagePeople(copy, table, marks, isCompany));
+    add: (copy) => take(liftCopy(copy, table)),
+    addWithFiles: async (copy) => {
+      const lifted = liftCopy(copy, table);
+      const [rest = lifted.rest] = await withAttachments([lifted.rest]);
+      take({ ...lifted, rest });
     },
     count: () => counted(messages, table.size),
+    messagesWithUnread: () => messages.filter(({ unread }) => unread).length,
     *exposed() {
       yield* exposedPeople(messages, table);
     },

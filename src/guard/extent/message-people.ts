@@ -7,6 +7,7 @@
  */
 
 import { type Mention, mentionsIn } from '../../detect/mentions.ts';
+import { unreadableAttachment } from '../../detect/unreadable-attachment.ts';
 import { readAddressList } from '../../mail/address-list.ts';
 import type { HeaderField } from '../../mail/header.ts';
 import { type ParsedMessage, parseMessage } from '../../mail/message.ts';
@@ -30,6 +31,8 @@ export interface MessagePeople {
   readonly answers: readonly string[];
   /** ms since 1970, from the Date field; null where it has none that can be read. */
   readonly date: number | null;
+  /** Whether an attachment was not read in full. */
+  readonly unread: boolean;
 }
 
 interface Gathering {
@@ -89,19 +92,29 @@ export class Marks {
   }
 }
 
+/** One copy without its plain lists, and who was in them. */
+export interface LiftedCopy {
+  readonly people: readonly number[];
+  readonly rest: Submission;
+}
+
+export function liftCopy(copy: Submission, table: PeopleTable): LiftedCopy {
+  const { people, rest } = liftPlainLists(copy.bytes, table);
+  return { people, rest: { envelope: copy.envelope, bytes: rest } };
+}
+
 /** Reads one copy; `isCompany` says of a canonical address that it is nobody who could be exposed or to whom. */
 export function readMessagePeople(
-  { bytes, envelope, message: read }: Submission,
+  { people: lifted, rest: { bytes, envelope, message: read } }: LiftedCopy,
   table: PeopleTable,
   marks: Marks,
   isCompany: ((canonical: string) => boolean) | null,
 ): MessagePeople {
-  const lifted = read === undefined ? liftPlainLists(bytes, table) : { people: [], rest: bytes };
-  const message = read ?? parseMessage(lifted.rest);
+  const message = read ?? parseMessage(bytes);
   marks.begin();
   const gathering: Gathering = {
     table,
-    lifted: Int32Array.from(lifted.people).filter((person) => marks.mark(person)),
+    lifted: Int32Array.from(lifted).filter((person) => marks.mark(person)),
     marks,
     shown: new Set(),
     shownIfKnown: new Set(),
@@ -226,6 +239,7 @@ function settle(
     id: idsIn(message, 'message-id')[0] ?? '',
     answers: [...new Set([...idsIn(message, 'references'), ...idsIn(message, 'in-reply-to')])],
     date: dateOf(message),
+    unread: unreadableAttachment(message).length > 0,
   };
 }
 
