@@ -13,7 +13,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const ROOT = path.dirname(import.meta.dirname);
-const BENCHES = ['whole-job', 'release', 'prepare', 'million', 'guard', 'customer-index'];
+const BENCHES = ['whole-job', 'release', 'prepare', 'million', 'guard', 'customer-index', 'extent'];
 
 const { values } = parseArgs({
   options: {

@@ -3,15 +3,15 @@
  * Needs no server and opens no database. Prints addresses only when asked to.
  */
 
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { Fault } from '../base/errors.ts';
-import { type FileItem, type FileOptions, readSubmissions } from '../gates/files.ts';
+import type { FileItem, FileOptions } from '../gates/files.ts';
 import { withAttachments } from '../guard/attachments.ts';
 import { type Judgement, judgeCopies } from '../guard/judge.ts';
 import { parseAddress } from '../mail/address.ts';
 import { POLICIES, type Policy, type PolicyName, policyFrom } from '../policy/policy.ts';
 import { describeJudgement, describeTotals } from './check-report.ts';
+import { placeOf, readMailFile } from './mail-file.ts';
 
 export interface CommandOutput {
   readonly stdout: (text: string) => void;
@@ -79,23 +79,17 @@ async function checkFile(
     io.stderr(`undisclosed check: ${printable(place)}: ${reason}\n`);
     status = 2;
   };
-  try {
-    const bytes = await readFile(file);
-    for (const item of readSubmissions(bytes, file, request.fileOptions)) {
-      const place = item.index === 0 ? file : `${file}, message ${item.index + 1}`;
-      if (item.kind === 'unreadable') {
-        unreadable(place, item.reason);
-        continue;
-      }
-      const copies = await withAttachments(item.copies);
-      const judgement = judgeCopies(copies, { policy: request.policy });
-      const { kind } = judgement.verdict;
-      totals.set(kind, (totals.get(kind) ?? 0) + 1);
-      if (kind !== 'pass') status = Math.max(status, 1);
-      io.stdout(report({ ...item, copies }, judgement, file, request, io.isTerminal));
+  for await (const item of readMailFile(file, request.fileOptions)) {
+    if (item.kind === 'unreadable') {
+      unreadable(placeOf(file, item), item.reason);
+      continue;
     }
-  } catch (error) {
-    unreadable(file, whyUnreadable(error));
+    const copies = await withAttachments(item.copies);
+    const judgement = judgeCopies(copies, { policy: request.policy });
+    const { kind } = judgement.verdict;
+    totals.set(kind, (totals.get(kind) ?? 0) + 1);
+    if (kind !== 'pass') status = Math.max(status, 1);
+    io.stdout(report({ ...item, copies }, judgement, file, request, io.isTerminal));
   }
   return status;
 }
@@ -110,7 +104,9 @@ function report(
   if (request.json) return `${JSON.stringify(jsonReport(item.index, judgement, file, request))}\n`;
   const others = isTerminal ? request.otherPolicies : [];
   return describeJudgement({
-    place: printable(placeOf(file, item)),
+    place: printable(
+      item.kind === 'payload' ? `${placeOf(file, item)} (${item.call})` : placeOf(file, item),
+    ),
     judgement,
     others: others.map((policy) => ({
       name: policy.name,
@@ -119,12 +115,6 @@ function report(
     showAddresses: request.showAddresses,
     colour: isTerminal,
   });
-}
-
-/** The file, which message of it, and what a payload was taken for. */
-function placeOf(file: string, item: Extract<FileItem, { copies: unknown }>): string {
-  const place = item.index === 0 ? file : `${file}, message ${item.index + 1}`;
-  return item.kind === 'payload' ? `${place} (${item.call})` : place;
 }
 
 function jsonReport(
@@ -191,20 +181,6 @@ function usage(message: string): Fault {
 
 function isPolicyName(text: string): text is PolicyName {
   return Object.hasOwn(POLICIES, text);
-}
-
-const READ_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'is a directory; name the files in it',
-  EACCES: 'may not be read by this user',
-  EPERM: 'may not be read by this user',
-  ENOTDIR: 'there is no such file',
-  ERR_FS_FILE_TOO_LARGE: 'is larger than 2 GiB; split it first',
-};
-
-function whyUnreadable(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return READ_ERRORS[code] ?? `cannot be read${code === '' ? '' : ` (${code})`}`;
 }
 
 /** A file's name is no place for terminal control characters. */

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
+import { encryptedZip, messageWith, pdf, zipOf } from '../../test/support/attached-files.ts';
 import { run } from './extent.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'extent-'));
 after(() => rmSync(folder, { recursive: true }));
 
-function file(name: string, text: string): string {
+function file(name: string, text: string | Uint8Array): string {
   const place = path.join(folder, name);
   writeFileSync(place, text);
   return place;
@@ -95,16 +96,44 @@ describe('extent', () => {
   it('writes one row for each exposed person, ready for a notice', async () => {
     const audience = path.join(folder, 'audience.csv');
     await extent('--audience', audience, leak, payload);
-    assert.equal(
-      readFileSync(audience, 'utf8'),
-      'email,first_exposed,seen_by,messages\r\n' +
-        'a@x.test,2019-11-01T06:04:00.000Z,3,2\r\n' +
-        'b@x.test,2019-11-01T06:04:00.000Z,2,1\r\n' +
-        'd@x.test,,1,1\r\n',
+    const [head, ...rows] = readFileSync(audience, 'utf8').split('\r\n');
+    assert.equal(head, 'id,email,extent,first_exposed,seen_by,messages');
+    const id = /^(x-\w{17})-1,/.exec(rows[0] ?? '')?.[1] ?? '';
+    assert.deepEqual(rows, [
+      `${id}-1,a@x.test,${id},2019-11-01T06:04:00.000Z,3,2`,
+      `${id}-2,b@x.test,${id},2019-11-01T06:04:00.000Z,2,1`,
+      `${id}-3,d@x.test,${id},,1,1`,
+      '',
+    ]);
+    assert.equal(statSync(audience).mode & 0o777, 0o600);
+  });
+
+  it('never writes over a file, and reads nothing before it knows that', async () => {
+    const audience = file('there.csv', 'somebody’s work');
+    const { status, out, err } = await extent('--audience', audience, leak);
+    assert.deepEqual([status, out], [2, '']);
+    assert.match(
+      err,
+      /there\.csv: there is a file already, which is not written over; nothing was read\n$/,
     );
-    const { status, err } = await extent('--audience', path.join(folder, 'no', 'place.csv'), leak);
-    assert.equal(status, 2);
-    assert.match(err, /could not be written/);
+    assert.equal(readFileSync(audience, 'utf8'), 'somebody’s work');
+    assert.ok(!existsSync(`${audience}.part`));
+    const nowhere = await extent('--audience', path.join(folder, 'no', 'place.csv'), leak);
+    assert.equal(nowhere.status, 2);
+    assert.match(nowhere.err, /could not be written/);
+  });
+
+  it('counts whom a PDF file shows, and says where an attachment could not be read', async () => {
+    const shown = file('pdf.eml', messageWith(pdf('Dear bob@y.test')));
+    const { status, out, err } = await extent('--json', shown);
+    assert.deepEqual([status, JSON.parse(out).certain, err], [1, 1, '']);
+    const locked = file('zip.eml', messageWith(encryptedZip(zipOf({ 'a.txt': 'bob@y.test' }))));
+    const closed = await extent('--json', locked);
+    assert.deepEqual([closed.status, JSON.parse(closed.out).pairs], [0, 0]);
+    assert.match(
+      closed.err,
+      /^undisclosed extent: in one message an attachment could not be read in full; /,
+    );
   });
 
   it('leaves out the company, and takes readers the files do not tell', async () => {

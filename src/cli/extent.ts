@@ -3,12 +3,15 @@
  * Needs no server and opens no database. Prints addresses only when asked about a person.
  */
 
+import { existsSync } from 'node:fs';
 import { Fault } from '../base/errors.ts';
+import { newId } from '../base/id.ts';
 import { createExtent, type Extent, type ExtentCounts } from '../guard/extent.ts';
+import type { Submission } from '../guard/judge.ts';
 import { parseAddress } from '../mail/address.ts';
 import { type Policy, policyFrom } from '../policy/policy.ts';
 import { type CommandIo, type Options, readOptions } from './command.ts';
-import { readLeakedFile } from './extent-files.ts';
+import { placeOf, readMailFile } from './mail-file.ts';
 import { writeWholeFile } from './whole-file.ts';
 
 const HELP = `Usage: undisclosed extent [options] FILE...
@@ -19,8 +22,9 @@ how many, in how many different pairs: certain ones, and possible ones (Bcc read
 that may quote).
 
   --person ADDRESS         whom this person saw, and who saw this person; may be repeated
-  --audience FILE          writes one CSV row per exposed person: email, first_exposed,
-                           seen_by, messages
+  --audience FILE          writes one CSV row per exposed person, for \`customers import\`:
+                           id, email, extent, first_exposed, seen_by, messages. Readable by you
+                           alone; a file that is there already is not written over
   --to ADDRESS             a reader of every message, where the files do not tell; may be repeated
   --role-address ADDRESS   an address every reader may see (support, complaints); may be repeated
   --company-domain DOMAIN  a domain of the sender's; may be repeated
@@ -59,13 +63,22 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     unreadable++;
     io.stderr(`undisclosed extent: ${printable(place)}: ${reason}\n`);
   };
+  const { audience } = request;
+  if (audience !== null && existsSync(audience)) {
+    complain(audience, `${THERE_ALREADY}; nothing was read`);
+    return 2;
+  }
   for (const file of request.files) {
-    await readLeakedFile(file, request.readers, (copy) => extent.add(copy), complain);
+    for await (const item of readMailFile(file, { readers: request.readers })) {
+      const problem = item.kind === 'unreadable' ? item.reason : await addTo(extent, item.copies);
+      if (problem !== null) complain(placeOf(file, item), problem);
+    }
   }
   const counts = extent.count();
-  if (request.audience !== null && !(await writeAudience(extent, request.audience))) {
-    complain(request.audience, 'the audience could not be written there');
-  }
+  const failure = audience === null ? null : await writeAudience(extent, audience);
+  if (audience !== null && failure !== null) complain(audience, failure);
+  const unread = extent.messagesWithUnread();
+  if (unread > 0) io.stderr(`undisclosed extent: ${unreadNote(unread)}\n`);
   io.stdout(request.json ? asJson(counts, extent, request) : asText(counts, extent, request));
   if (unreadable > 0) return 2;
   return counts.exposed > 0 ? 1 : 0;
@@ -146,20 +159,41 @@ function number(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-async function writeAudience(extent: Extent, file: string): Promise<boolean> {
+/** Takes every copy in; null, or what is wrong with one. */
+async function addTo(extent: Extent, copies: readonly Submission[]): Promise<string | null> {
   try {
-    await writeWholeFile(audienceRows(extent), file);
-    return true;
+    for (const copy of copies) await extent.addWithFiles(copy);
+    return null;
   } catch {
-    return false;
+    return 'the message could not be read';
+  }
+}
+
+function unreadNote(count: number): string {
+  const where = count === 1 ? 'one message' : `${number(count)} messages`;
+  return `in ${where} an attachment could not be read in full; whom it shows is not counted`;
+}
+
+const THERE_ALREADY = 'there is a file already, which is not written over';
+
+/** Null, or why it could not be written. */
+async function writeAudience(extent: Extent, file: string): Promise<string | null> {
+  try {
+    await writeWholeFile(audienceRows(extent), file, { isPersonal: true });
+    return null;
+  } catch (error) {
+    const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    return exists ? THERE_ALREADY : 'the audience could not be written there';
   }
 }
 
 async function* audienceRows(extent: Extent): AsyncGenerator<string> {
-  let rows = 'email,first_exposed,seen_by,messages\r\n';
+  const id = newId('x');
+  let rows = 'id,email,extent,first_exposed,seen_by,messages\r\n';
+  let row = 0;
   for (const { address, firstExposed, seenBy, messages } of extent.exposed()) {
     const date = firstExposed === null ? '' : new Date(firstExposed).toISOString();
-    rows += `${cell(address)},${date},${seenBy},${messages}\r\n`;
+    rows += `${id}-${++row},${cell(address)},${id},${date},${seenBy},${messages}\r\n`;
     if (rows.length < 65_536) continue;
     yield rows;
     rows = '';

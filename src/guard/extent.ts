@@ -6,7 +6,14 @@
  */
 
 import type { Policy } from '../policy/policy.ts';
-import { type MessagePeople, readMessagePeople } from './extent/message-people.ts';
+import { withAttachments } from './attachments.ts';
+import {
+  type LiftedCopy,
+  liftCopy,
+  Marks,
+  type MessagePeople,
+  readMessagePeople,
+} from './extent/message-people.ts';
 import { countSeen, countSeenBy, type Showing } from './extent/pairs.ts';
 import { PeopleTable } from './extent/people-table.ts';
 import type { Submission } from './judge.ts';
@@ -42,7 +49,11 @@ export interface PersonExtent {
 export interface Extent {
   /** Takes one message in. Linear in the message. @throws whatever reading it throws, with nothing taken in. */
   add(copy: Submission): void;
+  /** As `add`, with its PDF files read first. */
+  addWithFiles(copy: Submission): Promise<void>;
   count(): ExtentCounts;
+  /** Messages with an attachment that was not read, or not in full: whom it shows is in no count. */
+  messagesWithUnread(): number;
   /** Everybody exposed, in the order of their first meeting. */
   exposed(): Generator<ExposedPerson>;
   /** Null for somebody whom no message names. */
@@ -52,13 +63,21 @@ export interface Extent {
 /** An empty extent. The policy tells the company's domains and role addresses. */
 export function createExtent(policy: Pick<Policy, 'companyDomains' | 'roleAddresses'>): Extent {
   const table = new PeopleTable();
+  const marks = new Marks();
   const messages: MessagePeople[] = [];
   const isCompany = companyOf(policy);
+  const take = (copy: LiftedCopy): void => {
+    messages.push(readMessagePeople(copy, table, marks, isCompany));
+  };
   return {
-    add: (copy) => {
-      messages.push(readMessagePeople(copy, table, isCompany));
+    add: (copy) => take(liftCopy(copy, table)),
+    addWithFiles: async (copy) => {
+      const lifted = liftCopy(copy, table);
+      const [rest = lifted.rest] = await withAttachments([lifted.rest]);
+      take({ ...lifted, rest });
     },
     count: () => counted(messages, table.size),
+    messagesWithUnread: () => messages.filter(({ unread }) => unread).length,
     *exposed() {
       yield* exposedPeople(messages, table);
     },
@@ -113,16 +132,20 @@ function showingsOf(messages: readonly MessagePeople[], people: number): Showing
 }
 
 /** Lists without a person in common. */
-function joined(one: readonly number[], other: readonly number[]): readonly number[] {
+function joined(one: Int32Array, other: Int32Array): Int32Array {
   if (other.length === 0) return one;
-  return one.length === 0 ? other : [...one, ...other];
+  if (one.length === 0) return other;
+  const both = new Int32Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
 }
 
-function knownOf(people: readonly number[], known: Uint8Array): readonly number[] {
+function knownOf(people: Int32Array, known: Uint8Array): Int32Array {
   return people.length === 0 ? people : people.filter((person) => known[person] === 1);
 }
 
-function makesPairs(shown: readonly number[], readers: readonly number[]): boolean {
+function makesPairs(shown: Int32Array, readers: Int32Array): boolean {
   if (shown.length === 0 || readers.length === 0) return false;
   return shown.length > 1 || readers.length > 1 || shown[0] !== readers[0];
 }
@@ -140,11 +163,7 @@ function laterReadings(
   if (!messages.some(({ answers }) => answers.length > 0)) return later;
   const byId = new Map<string, MessagePeople>();
   for (const message of messages) if (message.id !== '') byId.set(message.id, message);
-  const push = (
-    shown: readonly number[],
-    readers: readonly number[],
-    date: number | null,
-  ): void => {
+  const push = (shown: Int32Array, readers: Int32Array, date: number | null): void => {
     if (makesPairs(shown, readers)) later.push({ shown, readers, date });
   };
   for (const { answers, senders, readers, perhapsReaders, date } of messages) {
@@ -163,7 +182,7 @@ function laterReadings(
   return later;
 }
 
-function without(people: readonly number[], others: readonly number[]): readonly number[] {
+function without(people: Int32Array, others: Int32Array): Int32Array {
   return people.some((person) => others.includes(person))
     ? people.filter((person) => !others.includes(person))
     : people;

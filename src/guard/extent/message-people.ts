@@ -7,6 +7,7 @@
  */
 
 import { type Mention, mentionsIn } from '../../detect/mentions.ts';
+import { unreadableAttachment } from '../../detect/unreadable-attachment.ts';
 import { readAddressList } from '../../mail/address-list.ts';
 import type { HeaderField } from '../../mail/header.ts';
 import { type ParsedMessage, parseMessage } from '../../mail/message.ts';
@@ -16,24 +17,29 @@ import { liftPlainLists } from './plain-list.ts';
 
 /** Numbers of the people table, each once in its list. */
 export interface MessagePeople {
-  readonly shown: readonly number[];
-  readonly shownIfKnown: readonly number[];
-  readonly perhapsShown: readonly number[];
-  readonly perhapsShownIfKnown: readonly number[];
-  readonly readers: readonly number[];
+  readonly shown: Int32Array;
+  readonly shownIfKnown: Int32Array;
+  readonly perhapsShown: Int32Array;
+  readonly perhapsShownIfKnown: Int32Array;
+  readonly readers: Int32Array;
   /** None of them is in `readers`. */
-  readonly perhapsReaders: readonly number[];
-  readonly senders: readonly number[];
+  readonly perhapsReaders: Int32Array;
+  readonly senders: Int32Array;
   /** '' for none. */
   readonly id: string;
   /** The ids of the messages this one answers. */
   readonly answers: readonly string[];
   /** ms since 1970, from the Date field; null where it has none that can be read. */
   readonly date: number | null;
+  /** Whether an attachment was not read in full. */
+  readonly unread: boolean;
 }
 
 interface Gathering {
   readonly table: PeopleTable;
+  /** People of plain To and Cc fields, each once: shown, and readers, beside those in the two sets. */
+  readonly lifted: Int32Array;
+  readonly marks: Marks;
   readonly shown: Set<number>;
   readonly shownIfKnown: Set<number>;
   readonly perhapsShown: Set<number>;
@@ -59,21 +65,62 @@ const DELIVERY_FIELDS = new Set([
 const SEEN_FIELD =
   /^(?:nested )*header (?:from|sender|reply-to|to|cc|resent-(?:from|sender|to|cc)|apparently-to|subject|comments|keywords|thread-topic)$/i;
 
+/** Who is marked in the message being read: a thousand people without a set of their own. */
+export class Marks {
+  #marked = new Uint32Array(1024);
+  #message = 0;
+
+  /** Unmarks all. */
+  begin(): void {
+    this.#message++;
+  }
+
+  /** Whether this person was not marked yet. */
+  mark(person: number): boolean {
+    if (person >= this.#marked.length) {
+      const larger = new Uint32Array(Math.max(person + 1, 2 * this.#marked.length));
+      larger.set(this.#marked);
+      this.#marked = larger;
+    }
+    if (this.#marked[person] === this.#message) return false;
+    this.#marked[person] = this.#message;
+    return true;
+  }
+
+  has(person: number): boolean {
+    return this.#marked[person] === this.#message;
+  }
+}
+
+/** One copy without its plain lists, and who was in them. */
+export interface LiftedCopy {
+  readonly people: readonly number[];
+  readonly rest: Submission;
+}
+
+export function liftCopy(copy: Submission, table: PeopleTable): LiftedCopy {
+  const { people, rest } = liftPlainLists(copy.bytes, table);
+  return { people, rest: { envelope: copy.envelope, bytes: rest } };
+}
+
 /** Reads one copy; `isCompany` says of a canonical address that it is nobody who could be exposed or to whom. */
 export function readMessagePeople(
-  { bytes, envelope }: Submission,
+  { people: lifted, rest: { bytes, envelope, message: read } }: LiftedCopy,
   table: PeopleTable,
+  marks: Marks,
   isCompany: ((canonical: string) => boolean) | null,
 ): MessagePeople {
-  const lifted = liftPlainLists(bytes, table);
-  const message = parseMessage(lifted.rest);
+  const message = read ?? parseMessage(bytes);
+  marks.begin();
   const gathering: Gathering = {
     table,
-    shown: new Set(lifted.people),
+    lifted: Int32Array.from(lifted).filter((person) => marks.mark(person)),
+    marks,
+    shown: new Set(),
     shownIfKnown: new Set(),
     perhapsShown: new Set(),
     perhapsShownIfKnown: new Set(),
-    readers: new Set(lifted.people),
+    readers: new Set(),
     perhapsReaders: new Set(),
     senders: new Set(),
     senderDomains: new Set(),
@@ -160,40 +207,68 @@ function settle(
   message: ParsedMessage,
   isCompany: ((canonical: string) => boolean) | null,
 ): MessagePeople {
-  const { table, senders, lists, readers, perhapsReaders } = gathering;
+  const { table, lifted, marks, senders, lists, readers, perhapsReaders } = gathering;
   const isPerson = (number: number): boolean =>
     !senders.has(number) && (isCompany === null || !isCompany(table.address(number)));
   const people = (set: ReadonlySet<number>, ...without: ReadonlySet<number>[]): number[] =>
     set.size === 0
       ? []
       : Array.from(set).filter(
-          (each) => isPerson(each) && !without.some((other) => other.has(each)),
+          (each) => isPerson(each) && !marks.has(each) && !without.some((it) => it.has(each)),
         );
   // A list's own address is nobody, and stands for readers nobody knows.
-  for (const list of lists) if (readers.delete(list)) perhapsReaders.add(list);
+  for (const list of lists) {
+    if (readers.delete(list) || marks.has(list)) perhapsReaders.add(list);
+  }
   const { shown, shownIfKnown, perhapsShown, perhapsShownIfKnown } = gathering;
-  const shownPeople = people(shown, lists);
-  const readingPeople = people(readers);
+  const both = lifted.filter((person) => isPerson(person) && !lists.has(person));
+  const shownPeople = withMore(both, people(shown, lists));
+  const readingPeople = withMore(both, people(readers, lists));
   return {
     shown: shownPeople,
-    shownIfKnown: people(shownIfKnown, lists, shown),
-    perhapsShown: people(perhapsShown, lists, shown),
-    perhapsShownIfKnown: people(perhapsShownIfKnown, lists, shown, shownIfKnown, perhapsShown),
+    shownIfKnown: Int32Array.from(people(shownIfKnown, lists, shown)),
+    perhapsShown: Int32Array.from(people(perhapsShown, lists, shown)),
+    perhapsShownIfKnown: Int32Array.from(
+      people(perhapsShownIfKnown, lists, shown, shownIfKnown, perhapsShown),
+    ),
     readers: isSame(shownPeople, readingPeople) ? shownPeople : readingPeople,
-    perhapsReaders: people(perhapsReaders, readers),
-    senders:
-      isCompany === null
-        ? [...senders]
-        : [...senders].filter((it) => !isCompany(table.address(it))),
+    perhapsReaders: Int32Array.from(listsAnd(people(perhapsReaders, readers), gathering, isPerson)),
+    senders: Int32Array.from(senders).filter(
+      (it) => isCompany === null || !isCompany(table.address(it)),
+    ),
     id: idsIn(message, 'message-id')[0] ?? '',
     answers: [...new Set([...idsIn(message, 'references'), ...idsIn(message, 'in-reply-to')])],
     date: dateOf(message),
+    unread: unreadableAttachment(message).length > 0,
   };
 }
 
+/** A list that was lifted is marked, and a possible reader all the same. */
+function listsAnd(
+  people: number[],
+  { lists, marks, perhapsReaders }: Gathering,
+  isPerson: (number: number) => boolean,
+): number[] {
+  for (const list of lists) {
+    if (marks.has(list) && perhapsReaders.has(list) && isPerson(list)) people.push(list);
+  }
+  return people;
+}
+
+function withMore(one: Int32Array, more: readonly number[]): Int32Array {
+  if (more.length === 0) return one;
+  const all = new Int32Array(one.length + more.length);
+  all.set(one);
+  all.set(more, one.length);
+  return all;
+}
+
 /** To and Cc alone: one list in memory for both. */
-function isSame(one: readonly number[], other: readonly number[]): boolean {
-  return one.length === other.length && one.every((person, index) => person === other[index]);
+function isSame(one: Int32Array, other: Int32Array): boolean {
+  return (
+    one === other ||
+    (one.length === other.length && one.every((person, index) => person === other[index]))
+  );
 }
 
 function idsIn(message: ParsedMessage, lower: string): readonly string[] {

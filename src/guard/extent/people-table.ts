@@ -48,7 +48,11 @@ export class PeopleTable {
 
   /** The number of the address in canonical form in `source`, but for ASCII capitals, which count as small letters. */
   numberOfBytes(source: Uint8Array, start: number, end: number): number {
-    const code = hash(source, start, end);
+    return this.numberOfHashed(source, start, end, hash(source, start, end));
+  }
+
+  /** As `numberOfBytes`, for one whose hash is known: that of all its bytes as small letters. */
+  numberOfHashed(source: Uint8Array, start: number, end: number, code: number): number {
     const place = this.#placeOf(source, start, end, code);
     const before = this.#places[place] ?? 0;
     return before === 0 ? this.#add(source, start, end, code, place) : before - 1;
@@ -74,7 +78,7 @@ export class PeopleTable {
     const own = this.#starts[number] ?? 0;
     if ((this.#starts[number + 1] ?? 0) - own !== end - start) return false;
     for (let index = start; index < end; index++) {
-      if (this.#bytes[own + index - start] !== small(source[index] ?? 0)) return false;
+      if (this.#bytes[own + index - start] !== SMALL[source[index] ?? 0]) return false;
     }
     return true;
   }
@@ -89,7 +93,7 @@ export class PeopleTable {
     const to = from + end - start;
     if (to > this.#bytes.length) this.#bytes = growBytes(this.#bytes, to);
     for (let index = start; index < end; index++) {
-      this.#bytes[from + index - start] = small(source[index] ?? 0);
+      this.#bytes[from + index - start] = SMALL[source[index] ?? 0] ?? 0;
     }
     this.#starts[number + 1] = to;
     this.#hashes[number] = code;
@@ -110,16 +114,24 @@ export class PeopleTable {
   }
 }
 
-function small(code: number): number {
-  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
+/** ASCII capitals as small letters; everything else as it is. */
+export const SMALL: Uint8Array = new Uint8Array(256);
+for (let code = 0; code < 256; code++)
+  SMALL[code] = code >= 0x41 && code <= 0x5a ? code + 32 : code;
+
+// FNV-1a with a last mixing, so that the low bits differ. In steps, for a reader that goes over the bytes anyway.
+export const FIRST = 0x811c9dc5;
+export const FACTOR = 0x01000193;
+
+export function lastOf(code: number): number {
+  const mixed = code ^ (code >>> 15);
+  return Math.imul(mixed, 0x2c1b3c6d) ^ (mixed >>> 12);
 }
 
-/** FNV-1a with a last mixing, so that the low bits differ. */
 function hash(source: Uint8Array, start: number, end: number): number {
-  let code = 0x811c9dc5;
+  let code = FIRST;
   for (let index = start; index < end; index++) {
-    code = Math.imul(code ^ small(source[index] ?? 0), 0x01000193);
+    code = Math.imul(code ^ (SMALL[source[index] ?? 0] ?? 0), FACTOR);
   }
-  code ^= code >>> 15;
-  return Math.imul(code, 0x2c1b3c6d) ^ (code >>> 12);
+  return lastOf(code);
 }

@@ -6,7 +6,7 @@
  * name; for those the canonical form is the same in small letters.
  */
 
-import type { PeopleTable } from './people-table.ts';
+import { FACTOR, FIRST, lastOf, type PeopleTable, SMALL } from './people-table.ts';
 
 export interface LiftedLists {
   /** People in the plain To and Cc fields, as often as they stand there. */
@@ -96,20 +96,32 @@ function readPlainList(
   table: PeopleTable,
   people: number[],
 ): boolean {
+  const address = new PlainAddress(bytes, end);
   let at = skipBlank(bytes, start, end);
   for (;;) {
-    const open = skipName(bytes, at, end);
-    const isAngle = bytes[open] === OPEN && open < end;
-    const from = isAngle ? open + 1 : at;
-    const to = endOfPlainAddress(bytes, from, end);
-    if (to === -1) return false;
-    if (isAngle && bytes[to] !== CLOSE) return false;
-    people.push(table.numberOfBytes(bytes, from, to));
-    at = skipBlank(bytes, isAngle ? to + 1 : to, end);
+    let from = at;
+    let to = address.read(from);
+    let next = to;
+    if (to === -1 || !isEndOfEntry(bytes, to, end)) {
+      const open = skipName(bytes, at, end);
+      if (open >= end || bytes[open] !== OPEN) return false;
+      from = open + 1;
+      to = address.read(from);
+      if (to === -1 || bytes[to] !== CLOSE) return false;
+      next = to + 1;
+    }
+    people.push(table.numberOfHashed(bytes, from, to, address.hash));
+    at = skipBlank(bytes, next, end);
     if (at === end) return true;
     if (bytes[at] !== COMMA) return false;
     at = skipBlank(bytes, at + 1, end);
   }
+}
+
+/** Whether an address without a name ends here. */
+function isEndOfEntry(bytes: Uint8Array, to: number, end: number): boolean {
+  const code = bytes[to];
+  return to === end || code === COMMA || code === CR || code === SPACE || code === TAB;
 }
 
 /** Blanks, and line breaks as the network writes them. */
@@ -137,45 +149,74 @@ function skipName(bytes: Uint8Array, start: number, end: number): number {
   return skipBlank(bytes, at, end);
 }
 
-/** Behind an address that needs no second thought; -1 for every other. */
-function endOfPlainAddress(bytes: Uint8Array, start: number, end: number): number {
-  const at = endOfWords(bytes, start, end, LOCAL);
-  if (at === -1 || at - start > LOCAL_MAX || bytes[at] !== AT) return -1;
-  const stop = endOfWords(bytes, at + 1, end, DOMAIN);
-  if (stop === -1 || stop - at - 1 > DOMAIN_MAX || stop >= end) return -1;
-  return isPlainDomain(bytes, at + 1, stop) ? stop : -1;
-}
+/** Reads addresses that need no second thought, and their hashes on the way. */
+class PlainAddress {
+  readonly #bytes: Uint8Array;
+  readonly #end: number;
+  #hash = 0;
 
-/** Behind words joined by single dots; -1 where there is no word, or a dot too many. */
-function endOfWords(bytes: Uint8Array, start: number, end: number, kind: number): number {
-  let at = start;
-  let before = DOT;
-  while (at < end) {
-    const code = bytes[at] ?? 0;
-    if (((KIND[code] ?? 0) & kind) === 0) break;
-    if (code === DOT && before === DOT) return -1;
-    before = code;
-    at++;
+  constructor(bytes: Uint8Array, end: number) {
+    this.#bytes = bytes;
+    this.#end = end;
   }
-  return before === DOT ? -1 : at;
-}
 
-/** Two labels or more, no hyphen at an end or twice in a row (A-labels have that), letters alone in the last. */
-function isPlainDomain(bytes: Uint8Array, start: number, end: number): boolean {
-  let before = DOT;
-  let lastDot = -1;
-  for (let at = start; at < end; at++) {
-    const code = bytes[at] ?? 0;
-    if (code === HYPHEN && (before === DOT || before === HYPHEN)) return false;
-    if (code === DOT) {
-      if (before === HYPHEN) return false;
-      lastDot = at;
+  /** Of the last address read. */
+  get hash(): number {
+    return lastOf(this.#hash);
+  }
+
+  /** Behind the address at `start`; -1 where there is none of this kind. */
+  read(start: number): number {
+    this.#hash = FIRST;
+    const at = this.#local(start);
+    if (at === -1 || at - start > LOCAL_MAX) return -1;
+    this.#hash = Math.imul(this.#hash ^ AT, FACTOR);
+    const stop = this.#domain(at + 1);
+    return stop === -1 || stop - at - 1 > DOMAIN_MAX ? -1 : stop;
+  }
+
+  /** The @ behind words joined by single dots; -1 where there is none. */
+  #local(start: number): number {
+    const bytes = this.#bytes;
+    let code = this.#hash;
+    let before = DOT;
+    let at = start;
+    for (; at < this.#end; at++) {
+      const byte = bytes[at] ?? 0;
+      if (((KIND[byte] ?? 0) & LOCAL) === 0) break;
+      if (byte === DOT && before === DOT) return -1;
+      before = byte;
+      code = Math.imul(code ^ (SMALL[byte] ?? 0), FACTOR);
     }
-    before = code;
+    this.#hash = code;
+    return before === DOT || at >= this.#end || bytes[at] !== AT ? -1 : at;
   }
-  if (lastDot === -1 || end - lastDot < 3) return false;
-  for (let at = lastDot + 1; at < end; at++) {
-    if (((KIND[bytes[at] ?? 0] ?? 0) & LETTER) === 0) return false;
+
+  /** Behind two labels or more, no hyphen at an end or twice in a row (A-labels have that), letters alone in the last. */
+  #domain(start: number): number {
+    const bytes = this.#bytes;
+    let code = this.#hash;
+    let before = DOT;
+    let lastDot = -1;
+    let lettersFrom = start;
+    let at = start;
+    for (; at < this.#end; at++) {
+      const byte = bytes[at] ?? 0;
+      const kind = KIND[byte] ?? 0;
+      if ((kind & DOMAIN) === 0) break;
+      if ((kind & LETTER) === 0) {
+        if (byte === HYPHEN && (before === DOT || before === HYPHEN)) return -1;
+        if (byte === DOT) {
+          if (before === DOT || before === HYPHEN) return -1;
+          lastDot = at;
+        }
+        lettersFrom = at + 1;
+      }
+      before = byte;
+      code = Math.imul(code ^ (SMALL[byte] ?? 0), FACTOR);
+    }
+    this.#hash = code;
+    if (lastDot === -1 || before === DOT || at >= this.#end) return -1;
+    return lettersFrom === lastDot + 1 && at - lastDot >= 3 ? at : -1;
   }
-  return true;
 }
