@@ -31,7 +31,7 @@ export interface Transaction extends Queryable {
 }
 
 export interface Database extends Queryable {
-  /** Commits when `work` returns, rolls back when it throws. */
+  /** Commits when `work` returns, rolls back when it throws. READ COMMITTED, whatever the server's default. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /**
    * Follows a channel, across lost connections too: after a reconnection `onMessage('')` says that messages may have
@@ -295,7 +295,8 @@ class PooledDatabase implements Database {
 
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#withSession(async (session) => {
-      await session.query('BEGIN');
+      // What is read under a lock is read anew: a server whose default is another level would show what stood before it.
+      await session.query('BEGIN ISOLATION LEVEL READ COMMITTED');
       let result: T;
       try {
         result = await work(transactionOf(session));

@@ -6,9 +6,21 @@ import type { Queryable, Transaction } from './database.ts';
 const BUDGET_LOCKS = 7_311_003;
 export const FREEZE_CHANNEL = 'guard_freeze';
 
-/** One identity's calls are counted one after another, in whatever process, until the transaction ends. */
+/** Who waits longer is told to try later; a process that stands still in the middle loses the lock to the others. */
+const LOCK_MS = 5000;
+const IDLE_MS = 10_000;
+
+/**
+ * One identity's calls are counted one after another, in whatever process, until the transaction ends.
+ * @throws Fault `database.failed` (55P03) after five seconds behind somebody else.
+ */
 export async function lockIdentity(tx: Transaction, identity: string): Promise<void> {
-  await tx.query('SELECT pg_advisory_xact_lock($1::int, hashtext($2))', [BUDGET_LOCKS, identity]);
+  await tx.query(
+    `SELECT set_config('lock_timeout', '${LOCK_MS}', true),
+            set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true),
+            pg_advisory_xact_lock($1::int, hashtext($2))`,
+    [BUDGET_LOCKS, identity],
+  );
 }
 
 /**

@@ -13,6 +13,7 @@ import { judgeCopies, type Submission } from '../../src/guard/judge.ts';
 import { blindIndex } from '../../src/keys/blind-index.ts';
 import { keyringOf, newKeyringDocument } from '../../src/keys/keyring.ts';
 import type { Database } from '../../src/store/database.ts';
+import { lockIdentity } from '../../src/store/exposure.ts';
 import { insertSuppressions } from '../../src/store/suppressions.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import type { Answer, Ask } from './exposure-process.ts';
@@ -307,6 +308,18 @@ describe('over many calls', () => {
     console.log(`# ordinary message: ${best.toFixed(2)} us`);
     assert.equal(queries, 0);
     assert.ok(best < 10);
+  });
+
+  test('a process that stands still while it counts is put out by the server after ten seconds, and only then', async () => {
+    const shown = 'SHOW idle_in_transaction_session_timeout';
+    type Row = { readonly idle_in_transaction_session_timeout: string };
+    const [inside] = await db.transaction(async (tx) => {
+      await lockIdentity(tx, newName());
+      return tx.query<Row>(shown);
+    });
+    assert.equal(inside?.idle_in_transaction_session_timeout, '10s');
+    const [outside] = await db.query<Row>(shown);
+    assert.equal(outside?.idle_in_transaction_session_timeout, '0');
   });
 
   test('what is frozen is unknown when the database is gone: nothing is assessed, everything waits', async () => {
