@@ -8,6 +8,15 @@ import type { ParsedMessage, Part } from '../mail/message.ts';
 import type { Finding } from './finding.ts';
 import { headerLabel } from './header-label.ts';
 import { htmlWithoutCode } from './html-text.ts';
+import {
+  hasMissingWord,
+  leadsNowhere,
+  mayLeadNowhere,
+  missingInFileName,
+  missingInSubject,
+  missingValue,
+} from './missing-value.ts';
+import { firstLeftover } from './template-leftovers.ts';
 
 interface Dialect {
   /** What must be in the text for the pattern to be worth trying. */
@@ -15,9 +24,8 @@ interface Dialect {
   readonly pattern: RegExp;
 }
 
-const NAME = '[ \\t]*[#/^&>!-]?[ \\t]*[\\p{L}_$][^{}<>\\n]{0,120}?';
 const FIELD =
-  '(?:(?:first|last|full|given|family|sur|user|nick|customer|client|contact|company)?[-_ ]?(?:name|email|id|address)|company|salutation|(?:unsubscribe|unsub)[-_ ]?(?:url|link)?)';
+  '(?:(?:first|last|f|l|full|given|family|sur|user|nick|customer|client|contact|company)?[-_ ]?(?:name|email|id|address)|company|salutation|(?:unsubscribe|unsub)[-_ ]?(?:url|link)?)';
 
 /** Marks that also stand in ordinary text: only around what a field of a person's record is called. */
 const FIELDS_IN_MARKS: readonly Dialect[] = [
@@ -37,11 +45,11 @@ const FIELDS_IN_MARKS: readonly Dialect[] = [
 ];
 
 /** Nothing else looks like these. */
-const UNMISTAKABLE = /(?:<|&lt;)\?(?:=|php) /;
+const UNMISTAKABLE = /(?:<|&lt;)\?(?:=[ $]|php )/;
 
 /** All linear: every repetition is bounded and stops at its own closing mark. */
 const DIALECTS: readonly Dialect[] = [
-  { marker: '{{', pattern: new RegExp(`\\{\\{\\{?${NAME}\\}\\}`, 'u') },
+  { marker: '{{', pattern: /\{\{\{?[^{}\p{L}\d_$\n]{0,20}[\p{L}\d_$][^{}<\n]{0,160}\}\}/u },
   { marker: '{%', pattern: /\{%-?[ \t]*[a-z_][a-z0-9_]{1,20}\b[^{}\n]{0,120}%\}/i },
   { marker: '%7B%7B', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
   { marker: '%7b%7b', pattern: /%7B%7B(?:%20)*[\w.]{1,60}(?:%20)*%7D%7D/i },
@@ -50,7 +58,7 @@ const DIALECTS: readonly Dialect[] = [
     marker: '%%',
     pattern: /%%(?:[A-Za-z_][\w .:-]{0,60}|=[^%\n]{1,120}=|\[[^%\n]{1,120}\])%%/,
   },
-  { marker: '*|', pattern: /\*\|[A-Z][\w:, -]{0,60}\|\*/i },
+  { marker: '*|', pattern: /\*\|[A-Z][^|*\n]{0,80}\|\*/i },
   { marker: '*%7C', pattern: /\*%7C[\w:]{1,60}%7C\*/i },
   // A name as programs write it: wikis link to pages in the same marks.
   {
@@ -58,34 +66,15 @@ const DIALECTS: readonly Dialect[] = [
     pattern:
       /\[\[[ \t]*(?:[a-z_][\w.]{0,60}|[A-Z][A-Z0-9_.]{1,60}|(?:[A-Z][a-z]+ )?(?:[Nn]ame|[Ee]?mail)|(?:data|var|user|contact):[^[\]\n]{1,80})[ \t]*\]\]/,
   },
-  { marker: '${', pattern: /\$\{[ \t]*[A-Za-z_][\w.?!| "'()-]{0,60}\}/ },
-  { marker: '%>', pattern: /<%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%>/ },
-  { marker: '%&gt;', pattern: /&lt;%[=-]?[ \t]*[A-Za-z@_][^<>\n]{0,120}%&gt;/ },
+  { marker: '${', pattern: /\$\{[ \t]*[A-Za-z_!#][^{}<\n]{0,80}\}/ },
+  { marker: '%>', pattern: /<%[=#@:!-]{0,2}[ \t]*[A-Za-z@_][^<>\n]{0,120}%>/ },
+  { marker: '%&gt;', pattern: /&lt;%[=#@:!-]{0,2}[ \t]*[A-Za-z@_][^<>\n]{0,120}%&gt;/ },
   { marker: '#{', pattern: /#\{[ \t]*[A-Za-z@_][\w.@?! "'()-]{0,60}\}/ },
-  { marker: '{!', pattern: /\{!(?:[A-Za-z_][\w.]{1,80}|![^{}\n]{1,120}!!)\}/ },
+  { marker: '{!', pattern: /\{!(?:[A-Za-z_$][^{}<\n]{1,120}|![^{}\n]{1,120}!!)\}/ },
   { marker: '[%', pattern: /\[%[-+]?[ \t][^[\]%\n]{1,120}%\]/ },
-  { marker: '{$', pattern: /\{\$[A-Za-z_][\w.]{0,60}\}/ },
+  { marker: '{$', pattern: /\{\$[A-Za-z_][^{}<\n]{0,80}\}/ },
   { marker: '[object ', pattern: /\[object (?:Object|Array|Promise|Undefined|Null)\]/ },
 ];
-
-const GREETING =
-  'dear|hi|hello|hey|hallo|liebe[r]?|sehr geehrte[r]?|guten tag|hola|estimad[oa]|querid[oa]|bonjour|cher|chère|ciao|gentile|caro|cara|olá|prezad[oa]|уважаемый|здравствуйте';
-
-/** A greeting with nothing, or with a missing value, where the name should be. */
-const EMPTY_GREETING = new RegExp(
-  `(?:^|[\\n>])[ \\t]*(?:${GREETING})(?:[ \\t\\u00a0]+,|[ \\t\\u00a0]+(?:undefined|null|nan|none|\\(null\\))\\b)`,
-  'iu',
-);
-/** One of these is in every value that is missing; 'ull' is rarer than the n before it. */
-const MISSING_WORDS = ['undefined', 'ull', 'NaN', 'None', 'Invalid Date'];
-
-/** Values that no program wanted to write, where a person's or an amount's would stand. */
-const MISSING_VALUE =
-  /(?:[$€£#№][ \t]?|\b(?:order|invoice|account|customer|number|no\.?|id)[ \t]*[:#]?[ \t]+)(?:undefined|null|NaN)\b|\bInvalid Date\b/;
-const MISSING_IN_SUBJECT = /(?<![\w-])(?:undefined|NaN|null)(?![\w-])/;
-const MISSING_IN_LINK = /\b(?:href|src)[ \t]*=[ \t]*["']?(?:undefined|null|\[object)\b/i;
-
-const MISSING_LINKS = ['undefined', 'ull', '[object'];
 
 /** For header fields, most of which are the same in every message of a broadcast. */
 const hasDialect = kept((text) => firstDialect(text) !== -1);
@@ -95,7 +84,7 @@ export function placeholder(message: ParsedMessage): readonly Finding[] {
   const findings: Finding[] = [];
   for (const field of message.headers) {
     if (!SHOWN_FIELDS.has(field.lower)) continue;
-    const missing = field.lower === 'subject' && MISSING_IN_SUBJECT.test(field.decoded);
+    const missing = field.lower === 'subject' && missingInSubject(field.decoded);
     const { decoded } = field;
     const has = field.lower === 'to' ? firstDialect(decoded) !== -1 : hasDialect(decoded);
     if (missing || has) findings.push(found('', headerLabel(field), field.start, field.end));
@@ -121,8 +110,9 @@ const SHOWN_FIELDS = new Set([
 ]);
 
 function inPart(part: Part): Finding | null {
-  if (part.fileName !== '' && firstDialect(part.fileName) !== -1) {
-    return found(part.path, 'file name', 0, part.fileName.length);
+  const { fileName } = part;
+  if (fileName !== '' && (firstDialect(fileName) !== -1 || missingInFileName(fileName))) {
+    return found(part.path, 'file name', 0, fileName.length);
   }
   const text = part.texts[0];
   if (text === undefined || part.disposition === 'attachment') return null;
@@ -135,27 +125,22 @@ function inHtml(source: string): number {
   if (!isSuspect(source)) return -1;
   // Only now is it worth taking the code out.
   const { text, tags } = htmlWithoutCode(source);
-  if (hasMissingLink(tags)) return 0;
-  return Math.max(firstDialect(tags), firstDialect(text), missingWords(text));
+  if (leadsNowhere(tags, (value) => firstDialect(value) !== -1)) return 0;
+  return Math.max(firstDialect(tags), firstDialect(text), missingValue(text));
 }
 
-/** Whether there is anything in the source, code included. The words, most often absent, are searched for once for both. */
+/** Whether there is anything in the source, code included. */
 function isSuspect(source: string): boolean {
   if (firstDialect(source) !== -1) return true;
   const words = hasMissingWord(source);
-  if ((words || hasLonelyComma(source)) && missingValue(source) !== -1) return true;
-  return (words || source.includes('[object')) && MISSING_IN_LINK.test(source);
-}
-
-function hasMissingLink(source: string): boolean {
-  return MISSING_LINKS.some((word) => source.includes(word)) && MISSING_IN_LINK.test(source);
+  return missingValue(source, words) !== -1 || mayLeadNowhere(source, words);
 }
 
 function inText(text: string): number {
-  const at = Math.max(firstDialect(text), missingWords(text));
+  const at = Math.max(firstDialect(text), missingValue(text));
   if (at === -1) return -1;
   const prose = withoutCode(text);
-  return Math.max(firstDialect(prose), missingWords(prose));
+  return Math.max(firstDialect(prose), missingValue(prose));
 }
 
 /** Text without what stands in fences, indented lines, quotations and backticks. */
@@ -172,7 +157,7 @@ function withoutCode(text: string): string {
 function firstDialect(text: string): number {
   const at = hasDialectMark(text) ? firstOfDialects(text) : -1;
   if (at !== -1) return at;
-  if (text.includes('?= ') || text.includes('?php ')) {
+  if (text.includes('?= ') || text.includes('?=$') || text.includes('?php ')) {
     const found = UNMISTAKABLE.exec(text)?.index;
     if (found !== undefined) return found;
   }
@@ -182,7 +167,7 @@ function firstDialect(text: string): number {
     const found = firstAtMarker(text, marker, pattern);
     if (found !== -1) return found;
   }
-  return -1;
+  return firstLeftover(text);
 }
 
 /** Whether any marker of a dialect may be in the text: each has a brace, a bracket, a star, or a percent sign before one of these. */
@@ -221,27 +206,6 @@ function firstAtMarker(text: string, marker: string, pattern: RegExp): number {
 function isWordCode(code: number): boolean {
   const lower = code | 0x20;
   return (lower >= 0x61 && lower <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x5f;
-}
-
-function missingWords(text: string): number {
-  return hasMissingWord(text) || hasLonelyComma(text) ? missingValue(text) : -1;
-}
-
-function missingValue(text: string): number {
-  return EMPTY_GREETING.exec(text)?.index ?? MISSING_VALUE.exec(text)?.index ?? -1;
-}
-
-function hasMissingWord(text: string): boolean {
-  for (const word of MISSING_WORDS) if (text.includes(word)) return true;
-  return false;
-}
-
-function hasLonelyComma(text: string): boolean {
-  for (let at = text.indexOf(','); at !== -1; at = text.indexOf(',', at + 1)) {
-    const before = text.charCodeAt(at - 1);
-    if (before === 0x20 || before === 0xa0) return true;
-  }
-  return false;
 }
 
 function found(part: string, field: string, start: number, end: number): Finding {

@@ -11,7 +11,7 @@ import { registerHooks } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KeyringDocument } from '../../src/keys/keyring.ts';
-import { instrumented, ROAD } from './await-points.ts';
+import { DOORS, instrumented, ROAD } from './await-points.ts';
 
 const [url = '', keyringFile = '', port = '', kind = '', mark = '', point = ''] =
   process.argv.slice(2);
@@ -33,7 +33,7 @@ registerHooks({
     const file = address.startsWith('file:')
       ? path.relative(root, fileURLToPath(address)).replaceAll(path.sep, '/')
       : '';
-    if (!ROAD.some((one) => one.file === file)) return loaded;
+    if (![...ROAD, ...DOORS].some((one) => one.file === file)) return loaded;
     return { ...loaded, source: instrumented(file, readFileSync(fileURLToPath(address), 'utf8')) };
   },
 });

@@ -1,15 +1,24 @@
 /**
- * Writes tags.jsonl: placeholders that nobody filled in, in every dialect of the table, in the places where they are found.
- * Run `node test/corpus/tags/generate.ts` to write it anew; the same seed gives the same file.
+ * Writes tags.jsonl: placeholders that nobody filled in, in the places where they are found: those of engines.ts, and more by the
+ * table of dialects here. Run `node test/corpus/tags/generate.ts` to write it anew; the same seed gives the same file.
  */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  ENGINES,
+  MISSING_FILES,
+  MISSING_HTML,
+  MISSING_SUBJECTS,
+  MISSING_TEXTS,
+} from './engines.ts';
 
 const SEED = 20260119;
 const COUNT = 450;
 
 export interface TagFixture {
+  /** `engines`: as documented, written by hand. `table`: made of the dialects and fields below. */
+  readonly source: 'engines' | 'table';
   readonly dialect: string;
   readonly place: 'subject' | 'text' | 'html' | 'link' | 'file';
   /** The subject, the text, the HTML or the name of the file. */
@@ -145,6 +154,7 @@ function placed(dialect: string, tag: string, random: () => number): TagFixture 
   const place = random();
   if (place < 0.15) {
     return {
+      source: 'table',
       dialect,
       place: 'subject',
       content: pick([`${tag}, your order`, `News for ${tag}`, `Hello ${tag}`]),
@@ -152,11 +162,17 @@ function placed(dialect: string, tag: string, random: () => number): TagFixture 
   }
   if (place < 0.5) {
     const before = pick(['Dear ', 'Hi ', 'Hello ', 'Thank you, ', 'Your account: ']);
-    return { dialect, place: 'text', content: `${before}${tag},\nyour order has left.\n` };
+    return {
+      source: 'table',
+      dialect,
+      place: 'text',
+      content: `${before}${tag},\nyour order has left.\n`,
+    };
   }
   if (place < 0.9) {
     const open = pick(['<p>Dear ', '<td><b>Hello ', '<h1>Welcome, ']);
     return {
+      source: 'table',
       dialect,
       place: 'html',
       content: `<html><body>${open}${escaped},</p><p>Bye</p></body></html>`,
@@ -164,12 +180,18 @@ function placed(dialect: string, tag: string, random: () => number): TagFixture 
   }
   if (place < 0.96 && !/[<>" ]/.test(tag)) {
     return {
+      source: 'table',
       dialect,
       place: 'link',
       content: `<p>See <a href="https://shop.example/u/${tag}">your page</a></p>`,
     };
   }
-  return { dialect, place: 'file', content: `statement ${tag}.pdf`.replace(/["\\/]/g, '') };
+  return {
+    source: 'table',
+    dialect,
+    place: 'file',
+    content: `statement ${tag}.pdf`.replace(/["\\/]/g, ''),
+  };
 }
 
 export function tagFixtures(): readonly TagFixture[] {
@@ -181,8 +203,29 @@ export function tagFixtures(): readonly TagFixture[] {
     fixtures.push(placed(dialect, make(field, random), random));
   }
   for (const content of MISSING)
-    fixtures.push({ dialect: 'missing value', place: 'text', content });
+    fixtures.push({ source: 'table', dialect: 'missing value', place: 'text', content });
   for (const tag of FROM_DOCUMENTATION) fixtures.push(placed('documentation', tag, random));
+  return [...engineFixtures(random), ...fixtures];
+}
+
+/** Every tag of every engine in a text and in one more place, and what is missing where it is. */
+function engineFixtures(random: () => number): readonly TagFixture[] {
+  const fixtures: TagFixture[] = [];
+  const add = (place: TagFixture['place'], dialect: string, contents: readonly string[]): void => {
+    for (const content of contents) fixtures.push({ source: 'engines', dialect, place, content });
+  };
+  for (const { engine, tags } of ENGINES) {
+    for (const tag of tags) {
+      fixtures.push({ ...placed(engine, tag, random), source: 'engines' });
+      const escaped = tag.replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+      if (random() < 0.5) add('html', engine, [`<table><td>Hello ${escaped}!</td></table>`]);
+      else add('text', engine, [`Good morning ${tag}\nThe parcel has left.\n`]);
+    }
+  }
+  add('text', 'missing value', MISSING_TEXTS);
+  add('subject', 'missing value', MISSING_SUBJECTS);
+  add('html', 'missing value', MISSING_HTML);
+  add('file', 'missing value', MISSING_FILES);
   return fixtures;
 }
 

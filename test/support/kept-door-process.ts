@@ -1,0 +1,66 @@
+/**
+ * One process with three doors, which takes one call at one of them and kills itself (SIGKILL) at a named point.
+ *
+ *     node kept-door-process.ts URL KEYRING NEXT-HOP-PORT UPSTREAM relay|milter|sendgrid split|hold MARK POINT
+ *
+ * Prints `answered WORD`, and with the point `list` a line `reached POINT` for each of them, where it lives to answer.
+ */
+
+import { readFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { KeyringDocument } from '../../src/keys/keyring.ts';
+import { DOORS, instrumented } from './await-points.ts';
+import type { KeptDoor } from './kept-doors.ts';
+
+const [
+  url = '',
+  keyringFile = '',
+  port = '',
+  upstream = '',
+  door = '',
+  kind,
+  mark = '',
+  point = '',
+] = process.argv.slice(2);
+const root = path.join(import.meta.dirname, '../..');
+const reached = new Set<string>();
+
+let isArmed = false;
+Object.assign(globalThis, {
+  pointReached: (name: string) => {
+    if (!isArmed) return;
+    reached.add(name);
+    if (name === point) process.kill(process.pid, 'SIGKILL');
+  },
+  passOn: (value: unknown, then: () => void) => {
+    then();
+    return value;
+  },
+});
+registerHooks({
+  load(address, context, next) {
+    const loaded = next(address, context);
+    const file = address.startsWith('file:')
+      ? path.relative(root, fileURLToPath(address)).replaceAll(path.sep, '/')
+      : '';
+    if (!DOORS.some((one) => one.file === file)) return loaded;
+    return { ...loaded, source: instrumented(file, readFileSync(fileURLToPath(address), 'utf8')) };
+  },
+});
+
+const { openDatabase } = await import('../../src/store/database.ts');
+const { keyringOf } = await import('../../src/keys/keyring.ts');
+const { openKeptDoors } = await import('./kept-doors.ts');
+
+const db = await openDatabase({ url }, { poolMax: 4 });
+const keyring = keyringOf(JSON.parse(readFileSync(keyringFile, 'utf8')) as KeyringDocument);
+const doors = await openKeptDoors(db, keyring, Number(port), upstream);
+isArmed = true;
+const answer = await doors.send(door as KeptDoor, kind === 'split' ? 'split' : 'hold', mark);
+process.stdout.write(`answered ${answer}\n`);
+if (point === 'list') for (const name of reached) process.stdout.write(`reached ${name}\n`);
+isArmed = false;
+await doors.close();
+await db.close();
