@@ -1,5 +1,5 @@
 /**
- * Installs the other mail programs that the interop tests talk to, on a disposable Debian machine.
+ * Installs the other mail programs, and the browser, that the interop tests talk to, on a disposable Debian machine.
  *
  * Its invariants: no service is started, nothing is removed, and nothing at all is done where another mail
  * server is installed. Everything it does is said beforehand.
@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /** What the interop tests need; each test names its own. */
-export const PACKAGES = ['postfix', 'dovecot-imapd', 'opendkim', 'opendkim-tools'];
+export const PACKAGES = ['postfix', 'dovecot-imapd', 'opendkim', 'opendkim-tools', 'chromium'];
 
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const POLICY_MARK = '# undisclosed: starts no service while test packages are installed';

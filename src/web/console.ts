@@ -113,7 +113,17 @@ export async function startConsole(
 ): Promise<Console> {
   const { listen, origin: configured } = setting;
   const tls = listen.tls === null ? null : await readCertificate(listen.tls);
-  const common = { logger: false, forceCloseConnections: true, bodyLimit: BODY_BYTES_MAX } as const;
+  const common = {
+    logger: false,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    bodyLimit: BODY_BYTES_MAX,
+    // What is no URL at all never comes to a hook.
+    frameworkErrors: (_error: unknown, _request: unknown, reply: unknown) => {
+      const answer = reply as FastifyReply;
+      answer.headers(SECURITY_HEADERS).header('cache-control', 'no-store').status(404).send('');
+    },
+  } as const;
   const server: FastifyInstance =
     tls === null
       ? fastify(common)

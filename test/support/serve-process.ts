@@ -72,6 +72,7 @@ type CliRun = (args: readonly string[], io: CommandIo) => Promise<ExitStatus>;
 
 const COMMANDS: Readonly<Record<string, () => Promise<CliRun>>> = {
   broadcast: async () => (await import('../../src/cli/broadcast.ts')).run,
+  console: async () => (await import('../../src/cli/console.ts')).run,
   customers: async () => (await import('../../src/cli/customers.ts')).run,
   halt: async () => (await import('../../src/cli/halt.ts')).run,
   init: async () => (await import('../../src/cli/init.ts')).run,

@@ -144,6 +144,8 @@ export async function answerFault(
       status,
       barePage(parts.assets, 'Sign in', status === 401 ? signInPage() : body),
     );
-  const back = html`<div class="narrow card"><div class="card-body" role="alert">${body}<div class="actions"><a class="btn btn-primary" href="${request.method === 'GET' ? request.url : '/'}">${request.method === 'GET' ? 'Try again' : 'Overview'}</a></div></div></div>`;
+  // `//elsewhere` would be another site.
+  const again = request.method === 'GET' && /^\/[^/]/.test(request.url) ? request.url : '/';
+  const back = html`<div class="narrow card"><div class="card-body" role="alert">${body}<div class="actions"><a class="btn btn-primary" href="${again}">${again === '/' ? 'Overview' : 'Try again'}</a></div></div></div>`;
   return send(reply, status, await framed(parts, session, { tab: null, title: 'A fault' }, back));
 }

@@ -8,13 +8,17 @@ import { html, type Markup } from './html.ts';
 import { type Desk, type Parts, type PlotData, plot } from './view.ts';
 import { clock, figure, lengthOf, rate } from './words.ts';
 
-/** Rate over time: people settled a second, from the outcomes that are entered. */
-export function ratePlot({ firstAt, widthMs, buckets }: Settled): PlotData {
+/**
+ * Rate over time: people settled a second, from the outcomes that are entered.
+ * @param sending the last piece of time is not over yet, and is left out.
+ */
+export function ratePlot({ firstAt, widthMs, buckets }: Settled, sending: boolean): PlotData {
   const x: number[] = [];
   const values: number[] = [];
   if (firstAt !== null) {
     let next = 0;
-    for (const { bucket, settled } of buckets) {
+    const whole = sending ? buckets.slice(0, -1) : buckets;
+    for (const { bucket, settled } of whole) {
       for (; next < bucket; next++) {
         x.push((firstAt.getTime() + next * widthMs) / 1000);
         values.push(0);
@@ -70,7 +74,7 @@ function phaseText({ progress, halted }: Sending): string {
   if (progress === null) return 'sent by another process, or by none';
   const { phase, ring } = progress;
   if (phase === 'signing')
-    return `signing ring ${ring}: ${figure(progress.done)} of ${figure(progress.of)}`;
+    return `ring ${ring}: ${figure(progress.done)} of ${figure(progress.of)}`;
   return phase === 'sending' ? `ring ${ring}` : PHASES[phase];
 }
 
@@ -105,7 +109,7 @@ export async function sendingCards(
   const rows = (await desk.facts.broadcasts()).filter(({ state }) => state === 'releasing');
   const all = await Promise.all(rows.map((row) => sendingOf(desk, row, now)));
   const plots = Object.fromEntries(
-    all.map(({ row, settled }) => [`rate-${row.id}`, ratePlot(settled)]),
+    all.map(({ row, settled }) => [`rate-${row.id}`, ratePlot(settled, true)]),
   );
   const cards = all.map(
     (
@@ -113,7 +117,7 @@ export async function sendingCards(
     ) => html`<article class="card sending" id="sending-${sending.row.id}"><div class="card-body">
 <h2><span class="pulse" aria-hidden="true"></span><a href="/broadcasts/${sending.row.id}">${sending.row.name}</a> <small>being sent</small></h2>
 ${sendingPart(sending, now)}
-${plot(`rate-${sending.row.id}`, ratePlot(sending.settled), 'People settled a second, over time')}</div></article>`,
+${plot(`rate-${sending.row.id}`, ratePlot(sending.settled, true), 'People settled a second, over time')}</div></article>`,
   );
   return { html: html`${cards}`, plots };
 }

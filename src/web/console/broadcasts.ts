@@ -117,7 +117,7 @@ async function loadOne(desk: Desk, { params, now }: Request): Promise<LoadedPage
   const releasing = broadcast.state === 'releasing' && row !== undefined;
   const sending = releasing ? await sendingOf(desk, row, now) : null;
   const settled = sending?.settled ?? (begun ? await facts.settled(id) : EMPTY);
-  const data = ratePlot(settled);
+  const data = ratePlot(settled, releasing);
   const ring = sending?.progress?.ring ?? null;
   const parts: Record<string, Markup> = {
     state: stateTag(app.brake.stands(id) && releasing ? 'halted' : broadcast.state),

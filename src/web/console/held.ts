@@ -14,7 +14,8 @@ const LISTED_MAX = 100;
 const DECIDED_MAX = 20;
 
 function heldItem(held: HeldCall, operator: string, now: Date): Markup {
-  const { kept, gate, identity, reasons, readers, disclosures, campaign, expires, askedBy } = held;
+  const { kept, at, gate, identity, reasons, readers, disclosures, campaign, expires, askedBy } =
+    held;
   const left = expires === null ? null : new Date(expires).getTime() - now.getTime();
   const asked =
     askedBy !== null &&
@@ -22,7 +23,7 @@ function heldItem(held: HeldCall, operator: string, now: Date): Markup {
   return html`<li class="held" id="${kept}"><a class="held-link" href="/held/${kept}">
 <span class="held-who"><b>${identity}</b> <span class="soft">${gate}</span></span>
 <span class="held-why">${reasons.map((reason) => html`<span>${sentenceOf(reason)}</span>`)}</span>
-<span class="held-many">${counted(readers, 'reader')}${disclosures > 0 && html` · <b>${counted(disclosures, 'disclosure')}</b>`}${campaign !== null && html` · campaign ${campaign}`}</span>
+<span class="held-many">${moment(at)} · ${counted(readers, 'reader')}${disclosures > 0 && html` · <b>${counted(disclosures, 'disclosure')}</b>`}${campaign !== null && html` · campaign ${campaign}`}</span>
 <span class="held-until">${asked} ${left !== null && html`<span class="soft">runs out in ${lengthOf(left)}</span>`}</span></a></li>`;
 }
 

@@ -96,7 +96,7 @@ async function load(desk: Desk, now: Date): Promise<LoadedPage> {
   const list =
     newest.length === 0
       ? empty('No mail yet', 'Verdicts appear here as mail comes to the gates.')
-      : html`<ol class="verdicts">${newest.map(verdictItem)}</ol>`;
+      : html`<ol class="verdicts">${newest.map((row) => verdictItem(row, now))}</ol>`;
   return {
     title: 'Overview',
     isLive: true,

@@ -1,7 +1,7 @@
 // Plots. Data come with the page (data-plot) and with the stream of events (`plot`).
 {
   const plots = new Map();
-  const TICKS = [1, 2, 5].flatMap((one) => [0, 1, 2, 3, 4, 5].map((ten) => one * 10 ** ten));
+  const TICKS = [0, 1, 2, 3, 4, 5].flatMap((ten) => [1, 2, 5].map((one) => one * 10 ** ten));
 
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -30,20 +30,26 @@
     return series.length > 1 ? [x, ...stacked(series)] : [x, series[0].values];
   }
 
-  function line({ name, colour: variable }) {
+  function peakOf({ data }) {
+    return Math.max(0, ...data.series[0].values);
+  }
+
+  function line(state) {
+    const [{ name, colour: variable }] = state.data.series;
     return {
       label: name,
       stroke: () => colour(variable),
       fill: () => colour(`${variable}-fill`),
       width: 2,
       points: { show: false },
-      value: (_, value) => figure(value),
+      // Where nothing is pointed at: the most of all.
+      value: (_, value) => (value === null ? `${figure(peakOf(state))} at most` : figure(value)),
     };
   }
 
   function seriesOf(state) {
     const { data } = state;
-    if (data.series.length === 1) return [line(data.series[0])];
+    if (data.series.length === 1) return [line(state)];
     const bars = uPlot.paths.bars({ size: [0.72, 24], radius: 0 });
     return data.series.toReversed().map(({ name, colour: variable }, i) => ({
       label: name,
@@ -51,9 +57,11 @@
       width: 0,
       paths: bars,
       points: { show: false },
-      // What is drawn is a sum; what is said is the part.
-      value: (_, __, ___, at) =>
-        figure(at === null ? null : state.data.series.at(-1 - i).values[at]),
+      // What is drawn is a sum; what is said is the part, and where nothing is pointed at, all of it.
+      value: (_, __, ___, at) => {
+        const { values } = state.data.series.at(-1 - i);
+        return figure(at === null ? values.reduce((sum, value) => sum + value, 0) : values[at]);
+      },
     }));
   }
 
@@ -79,7 +87,7 @@
       ticks: { show: false },
     };
     return [
-      { ...axis, grid: { show: false }, space: 70, values: times },
+      { ...axis, grid: { show: false }, space: 70, size: 30, values: times },
       { ...axis, size: 44, incrs: TICKS, values: (_, ticks) => ticks.map(figure) },
     ];
   }
@@ -91,7 +99,8 @@
   function draw(element) {
     const data = JSON.parse(element.dataset.plot);
     const state = { data };
-    const clock = (_, at) => (at === null ? '–' : new Date(at * 1000).toISOString().slice(11, 19));
+    const clock = (_, at) =>
+      at === null ? 'in all' : new Date(at * 1000).toISOString().slice(11, 19);
     state.plot = new uPlot(
       {
         ...sizeOf(element),
@@ -99,7 +108,7 @@
         scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.08)] } },
         axes: axes(),
         cursor: { y: false, drag: { x: false, y: false } },
-        series: [{ label: 'UTC', value: clock }, ...seriesOf(state)],
+        series: [{ label: 'UTC', value: clock, class: 'when' }, ...seriesOf(state)],
       },
       columns(data),
       element,
@@ -108,21 +117,26 @@
     plots.set(element.id, { element, state });
   }
 
-  /** Those that are there and not drawn yet: the page's, and those in a part that has come since. */
+  /** Draws what has come, with the page or in a part of it, and lets go of what is no longer there. */
   function drawNew() {
+    for (const [id, { element, state }] of plots)
+      if (!element.isConnected) {
+        state.plot.destroy();
+        plots.delete(id);
+      }
     for (const element of document.querySelectorAll('[data-plot]'))
-      if (plots.get(element.id)?.element !== element || element.firstChild === null) draw(element);
+      if (!plots.has(element.id)) draw(element);
   }
 
   drawNew();
+  document.addEventListener('htmx:sse:after:message', drawNew);
   document.addEventListener('themed', () => {
     for (const { state } of plots.values()) state.plot.redraw(false, true);
   });
   document.addEventListener('plot', (event) => {
     const { id, data } = JSON.parse(event.detail.data);
-    drawNew();
     const known = plots.get(id);
-    if (known === undefined || !known.element.isConnected) return;
+    if (known === undefined) return;
     known.state.data = data;
     known.state.plot.setData(columns(data));
   });

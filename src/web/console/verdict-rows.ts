@@ -3,7 +3,7 @@
 import { REASONS, type ReasonId } from '../../policy/reasons.ts';
 import type { VerdictRow } from '../../store/verdicts.ts';
 import { html, type Markup } from './html.ts';
-import { counted, figure, timeOfDay, verdictBadge } from './words.ts';
+import { counted, figure, since, verdictBadge } from './words.ts';
 
 const PASSED = 'Nobody is shown to anybody.';
 const ALLOWED = 'Whoever it shows, its policy allows to be seen.';
@@ -33,14 +33,17 @@ function watched({ action, verdict, mode }: VerdictRow): Markup | false {
   );
 }
 
-export function verdictItem(row: VerdictRow): Markup {
+export function verdictItem(row: VerdictRow, now: Date): Markup {
   const { at, gate, identity, verdict, reasons, readers, disclosures } = row;
-  const [first, ...more] = reasons;
+  const why =
+    reasons.length > 0
+      ? reasons.map((reason) => html`<span>${sentenceOf(reason)}</span>`)
+      : html`<span class="soft">${disclosures > 0 ? ALLOWED : PASSED}</span>`;
   return html`<li class="verdict" id="v-${row.id}">
-<div class="verdict-when">${timeOfDay(at)}</div>
+<div class="verdict-when">${since(at, now)}</div>
 <div class="verdict-what">${verdictBadge(verdict)}${watched(row)}</div>
 <div class="verdict-who"><b>${identity}</b> <span class="soft">${gate}</span></div>
-<div class="verdict-why">${first === undefined ? html`<span class="soft">${disclosures > 0 ? ALLOWED : PASSED}</span>` : sentenceOf(first)}${more.length > 0 && html` <span class="soft" title="${more.map(sentenceOf).join(' ')}">+${more.length} more</span>`}</div>
+<div class="verdict-why">${why}</div>
 <div class="verdict-many">${counted(readers, 'reader')}${disclosures > 0 && html`<span class="soft">${figure(disclosures)} disclosures</span>`}</div>
 </li>`;
 }

@@ -63,7 +63,7 @@ ${select('reason', 'Reason', REASON_IDS, filter.reason)}
 </form>`;
 }
 
-function list(rows: readonly VerdictRow[], filter: VerdictFilter): Markup {
+function list(rows: readonly VerdictRow[], filter: VerdictFilter, now: Date): Markup {
   if (rows.length === 0)
     return empty('No verdicts', 'Nothing that came to the gates is like this.');
   const last = rows.at(-1);
@@ -71,10 +71,10 @@ function list(rows: readonly VerdictRow[], filter: VerdictFilter): Markup {
     rows.length < FULL || last === undefined
       ? NOTHING
       : html`<p class="older"><a class="btn quiet" href="/verdicts${queryOf(filter, last)}">Older</a></p>`;
-  return html`<ol class="verdicts">${rows.map(verdictItem)}</ol>${older}`;
+  return html`<ol class="verdicts">${rows.map((row) => verdictItem(row, now))}</ol>${older}`;
 }
 
-async function load({ facts, app }: Desk, { query }: Request): Promise<LoadedPage> {
+async function load({ facts, app }: Desk, { query, now }: Request): Promise<LoadedPage> {
   const filter = filterOf(query);
   const [rows, report] = await Promise.all([facts.verdicts(filter), facts.report()]);
   const seen = <K extends 'gate' | 'identity'>(name: K): string[] =>
@@ -85,7 +85,7 @@ async function load({ facts, app }: Desk, { query }: Request): Promise<LoadedPag
   return {
     title: 'Verdicts',
     isLive: filter.before === null,
-    parts: { html: { list: list(rows, filter) }, plots: {} },
+    parts: { html: { list: list(rows, filter, now) }, plots: {} },
     body: (part) => html`<h1>Verdicts</h1>
 <div class="card"><div class="card-body">${filterForm(filter, gates, identities)}</div></div>
 <div class="card"><div class="card-body">${part('list')}</div></div>`,

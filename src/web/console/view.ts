@@ -58,8 +58,9 @@ export function partsOf({ html: contents }: Parts): (id: string) => Markup {
   return (id) => html`<div id="${id}" class="part">${contents[id] ?? NOTHING}</div>`;
 }
 
+/** Drawn by the browser: what is in it is not renewed from here, only its data. */
 export function plot(id: string, data: PlotData, label: string): Markup {
-  return html`<div class="plot" id="${id}" role="img" aria-label="${label}" data-plot="${JSON.stringify(data)}"></div>`;
+  return html`<div class="plot" id="${id}" hx-morph-skip role="img" aria-label="${label}" data-plot="${JSON.stringify(data)}"></div>`;
 }
 
 /** Whatever a form that changes something has to carry. */

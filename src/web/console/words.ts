@@ -34,7 +34,10 @@ export function moment(at: Date | string): Markup {
   return html`<time datetime="${date.toISOString()}" title="${date.toISOString()}">${text}</time>`;
 }
 
-export function timeOfDay(at: Date): Markup {
+/** The time of day; the day as well where it is another one. */
+export function since(at: Date, now: Date): Markup {
+  const day = at.toISOString().slice(0, 10);
+  if (day !== now.toISOString().slice(0, 10)) return moment(at);
   return html`<time datetime="${at.toISOString()}" title="${at.toISOString()}">${clock(at)}</time>`;
 }
 

@@ -1,4 +1,4 @@
-/** The mail programs of Debian that the interop tests run, and why a test must be skipped without them. */
+/** The programs of Debian that the interop tests run, and why a test must be skipped without them. */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
@@ -17,6 +17,7 @@ const PACKAGE_OF = {
   postfix: 'postfix',
   dovecot: 'dovecot-imapd',
   opendkim: 'opendkim',
+  chromium: 'chromium',
 } as const;
 
 export type Program = keyof typeof PACKAGE_OF;
@@ -38,8 +39,10 @@ export function reasonToSkip(programs: readonly Program[]): string | false {
     .filter((program) => pathOf(program) === undefined)
     .map((program) => PACKAGE_OF[program]);
   if (missing.length > 0) return `not installed: install the package ${missing.join(', ')}`;
-  // Both run their parts under several users, which only root can give them.
-  return process.getuid?.() === 0 ? false : `${programs.join(' and ')} can be started by root only`;
+  // The mail programs run their parts under several users, which only root can give them.
+  const servers = programs.filter((program) => program !== 'chromium');
+  if (servers.length === 0 || process.getuid?.() === 0) return false;
+  return `${servers.join(' and ')} can be started by root only`;
 }
 
 /** Runs a program to its end. Throws with what it said where it fails. */

@@ -1,0 +1,11 @@
+export function hasRun(): boolean;
+export function doneIsAbove(before: number): boolean;
+export function finishTimeIsShown(): boolean;
+export function focusedText(): string;
+export function unseenFocus(): string;
+export function theme(): string | undefined;
+export function width(): number;
+export function plantFaults(): void;
+export function loadForeignImage(): void;
+export function namelessControls(): string[];
+export function faintTexts(): string[];
