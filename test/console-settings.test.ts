@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Config, SettingError, toConfig } from '../src/config.ts';
+import { SettingError } from '../src/base/setting.ts';
+import { type Config, toConfig } from '../src/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'undisclosed-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
