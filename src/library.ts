@@ -109,7 +109,7 @@ function readOne(bytes: Uint8Array, readers: readonly string[] | undefined): rea
     });
   }
   if (second === undefined) return first.copies;
-  throw new Fault('library.several-messages', 'a mailbox holds several messages', {
+  throw new Fault('library.several-messages', 'it holds several messages or calls', {
     remedy: 'check each by itself',
   });
 }
