@@ -7,6 +7,7 @@
 import { Fault } from './base/errors.ts';
 import type { Finding } from './detect/finding.ts';
 import { readSubmissions } from './gates/files.ts';
+import { mailgunForm } from './gates/payloads.ts';
 import { withAttachmentsAtOnce } from './guard/attachments-at-once.ts';
 import { judgeCopies, type Submission } from './guard/judge.ts';
 import { type MailOptions, submissionFrom } from './guard/mail-options.ts';
@@ -82,6 +83,8 @@ function copiesOf(message: CheckedMessage, { readers }: CheckOptions): readonly 
   if (isPayload(message)) {
     return readOne(Buffer.from(JSON.stringify(message, bytesAsBase64)), readers);
   }
+  const form = mailgunForm(message as Readonly<Record<string, unknown>>);
+  if (form !== null) return readOne(form, readers);
   return [submissionFrom(message as MailOptions)];
 }
 
@@ -109,7 +112,7 @@ function readOne(bytes: Uint8Array, readers: readonly string[] | undefined): rea
     });
   }
   if (second === undefined) return first.copies;
-  throw new Fault('library.several-messages', 'a mailbox holds several messages', {
+  throw new Fault('library.several-messages', 'it holds several messages or calls', {
     remedy: 'check each by itself',
   });
 }

@@ -32,6 +32,19 @@ describe('check', () => {
     assert.throws(() => check({ Unknown: 1 }), { code: 'library.unreadable' });
   });
 
+  it('reads what mailgun.js is given, where it is not what nodemailer would be', () => {
+    const mail = { from: 'n@s.test', to: ['a@x.test', 'b@x.test'], subject: 'x', text: 'Hello' };
+    const each = JSON.stringify({ 'a@x.test': {}, 'b@x.test': {} });
+    assert.equal(check({ ...mail, 'o:tag': ['x', 'y'] }).disclosures, 2);
+    assert.equal(check({ ...mail, 'recipient-variables': each }).verdict, 'pass');
+    const attachment = { filename: 'a.pdf', data: pdf('Dear c@y.test') };
+    const options = { ...mail, 'recipient-variables': each, attachment };
+    assert.deepEqual(check(options).reasons, ['foreign-address-attachment']);
+    const stream = { ...mail, 'o:testmode': true, attachment: { filename: 'a', data: {} } };
+    assert.throws(() => check(stream), { code: 'library.option-malformed', where: 'attachment' });
+    assert.throws(() => check({ ...mail, 'o:unknown': 'x' }), { code: 'library.unreadable' });
+  });
+
   it('reads nodemailer’s options in all their forms', () => {
     assert.deepEqual([check(MAIL).verdict, check(MAIL).reasons], ['pass', []]);
     for (const to of [

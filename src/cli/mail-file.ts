@@ -113,7 +113,8 @@ const TOO_LARGE: Readonly<Record<Form, string>> = {
 function withRoom(bytes: Buffer, length: number, size: number): Buffer<ArrayBuffer> {
   const needed = size >= length ? size + 1 : length + READ_BYTES;
   if (bytes.length >= needed && bytes.length > length) return bytes as Buffer<ArrayBuffer>;
-  const larger = Buffer.allocUnsafeSlow(Math.max(needed, size > 0 ? 0 : 2 * bytes.length));
+  const twice = Math.min(2 * bytes.length, PIECE_BYTES_MAX + READ_BYTES);
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, size > 0 ? 0 : twice));
   bytes.copy(larger, 0, 0, length);
   return larger;
 }
@@ -138,16 +139,16 @@ const OVERLAP = 2048;
 function cutIn(bytes: Buffer, searched: number, form: Form): number {
   if (form === 'whole') return 0;
   if (form === 'lines') return bytes.lastIndexOf('\n') + 1;
-  const least = Math.max(1, searched - OVERLAP);
-  for (let at = bytes.length; ; ) {
-    at = bytes.lastIndexOf('\nFrom ', at, 'latin1');
-    if (at < least) return 0;
-    const isEmptyBefore =
-      bytes[at - 1] === 0x0a || (bytes[at - 1] === 0x0d && bytes[at - 2] === 0x0a);
-    const line = bytes.toString('latin1', at + 1, at + OVERLAP);
-    if (isEmptyBefore && FROM_LINE.test(line)) return at + 1;
-    at--;
+  // Not the whole of a large message again and again.
+  const from = Math.max(0, searched - OVERLAP);
+  const tail = bytes.subarray(from);
+  for (let at = tail.lastIndexOf('\nFrom ', undefined, 'latin1'); at > 0; ) {
+    const isEmptyBefore = tail[at - 1] === 0x0a || (tail[at - 1] === 0x0d && tail[at - 2] === 0x0a);
+    const line = tail.toString('latin1', at + 1, at + OVERLAP);
+    if (isEmptyBefore && FROM_LINE.test(line)) return from + at + 1;
+    at = tail.lastIndexOf('\nFrom ', at - 1, 'latin1');
   }
+  return 0;
 }
 
 function* itemsOf(bytes: Buffer, reading: Reading): Generator<FileItem> {

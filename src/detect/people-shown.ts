@@ -27,18 +27,30 @@ export function peopleShown(
   shown: Shown,
 ): readonly Finding[] {
   let groups: Map<string, Group> | null = null;
+  // An attached list has its 100,000 people one behind the other, in one place.
+  let last: Group | null = null;
   for (const { mention, person } of peopleIn(message, context)) {
     if (!shown.standings.includes(person.standing)) continue;
     if (!shown.surfaces.includes(mention.surface)) continue;
+    if (last !== null && isSamePlace(last.first, mention)) {
+      last.addresses.add(person.address);
+      continue;
+    }
     groups ??= new Map();
     const key = `${mention.part} ${mention.field} ${isHeader(mention) ? mention.start : ''}`;
-    const group = groups.get(key);
-    if (group === undefined) {
-      groups.set(key, { first: mention, addresses: new Set([person.address]) });
-    } else group.addresses.add(person.address);
+    last = groups.get(key) ?? null;
+    if (last === null) {
+      last = { first: mention, addresses: new Set([person.address]) };
+      groups.set(key, last);
+    } else last.addresses.add(person.address);
   }
   if (groups === null) return NONE;
   return [...groups.values()].map((group) => findingOf(message, group, shown));
+}
+
+function isSamePlace(one: Mention, other: Mention): boolean {
+  if (one.part !== other.part || one.field !== other.field) return false;
+  return one.start === other.start || !isHeader(other);
 }
 
 function isHeader(mention: Mention): boolean {

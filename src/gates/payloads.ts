@@ -5,11 +5,12 @@
  * Invariants: what an adapter would refuse is unreadable, never read in part; no reason holds an address.
  */
 
+import { Fault } from '../base/errors.ts';
 import type { Submission } from '../guard/judge.ts';
 import type { ApiCall, CallError, ProviderAdapter } from './provider-api/adapter.ts';
 import { guessJsonCall, type JsonCall } from './provider-api/json-call.ts';
 import { createMailgunAdapter } from './provider-api/mailgun.ts';
-import { type FormField, readForm } from './provider-api/multipart-form.ts';
+import { type FormField, readForm, writeForm } from './provider-api/multipart-form.ts';
 import { createPostmarkAdapter } from './provider-api/postmark.ts';
 import { createSendgridAdapter } from './provider-api/sendgrid.ts';
 import { createSesAdapter } from './provider-api/ses.ts';
@@ -179,6 +180,35 @@ function readMailgun(body: Buffer, contentType: string): PayloadReading {
   const name = mime ? 'Mailgun v3 messages.mime' : 'Mailgun v3 messages';
   const path = mime ? '/v3/domain.invalid/messages.mime' : '/v3/domain.invalid/messages';
   return readCall(ADAPTERS.mailgun, name, path, contentType, body);
+}
+
+/**
+ * A call as `mailgun.js` takes it, as the form it would send; null where it has no name that only such a call has.
+ * @throws Fault `library.option-malformed` for a value that is no text, list of texts or file
+ */
+export function mailgunForm(options: Readonly<Record<string, unknown>>): Buffer | null {
+  const names = Object.keys(options).filter((name) => options[name] !== undefined);
+  if (!names.some((name) => /^(?:[ohtv]:.|recipient-variables$|amp-html$)/.test(name))) return null;
+  const fields = names.flatMap((name) => {
+    const value = options[name];
+    return (Array.isArray(value) ? value : [value]).map((one) => formField(name, one));
+  });
+  return writeForm(fields).body;
+}
+
+function formField(name: string, value: unknown): FormField {
+  if (['string', 'number', 'boolean'].includes(typeof value)) {
+    return { name, fileName: null, contentType: null, content: Buffer.from(String(value)) };
+  }
+  const { filename, data } = Object(value) as Readonly<Record<string, unknown>>;
+  if (typeof data === 'string' || data instanceof Uint8Array) {
+    const fileName = typeof filename === 'string' ? filename : 'file';
+    return { name, fileName, contentType: null, content: Buffer.from(data) };
+  }
+  throw new Fault('library.option-malformed', 'a text, a list of texts or a file is expected', {
+    where: name,
+    remedy: 'give { filename, data } with the data themselves, and JSON as text',
+  });
 }
 
 /** `messages.mime` has its whole message in one field, and `messages` has none of that name. */
