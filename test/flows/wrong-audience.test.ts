@@ -18,21 +18,7 @@ const clients = new Map<string, SubmissionClient>();
 before(async () => {
   sink = await startScriptedSink({});
   house = await GuardHouse.make();
-  const caller = (name: string, policy: string, more: object = {}): object => ({
-    ...{ name, policy, keySha256: sha256(`key of ${name}`), ...more },
-  });
-  serving = await house.serve('relay', {
-    gates: {
-      smtp: { listen: '127.0.0.1:0', nextHop: `127.0.0.1:${sink.port}`, tls: 'none' },
-      callers: [
-        caller('staging', 'transactional', { recipientDomains: ['company.example'] }),
-        caller('small', 'transactional', { readersMax: 3 }),
-        caller('usual', 'transactional'),
-        caller('news', 'bulk'),
-        caller('shop', 'transactional'),
-      ],
-    },
-  });
+  serving = await start();
   await house.enrol(serving);
 });
 after(async () => {
@@ -41,14 +27,37 @@ after(async () => {
   await sink?.close();
 });
 
+function start(): Promise<ServeProcess> {
+  const caller = (name: string, policy: string, more: object = {}): object => ({
+    ...{ name, policy, keySha256: sha256(`key of ${name}`), ...more },
+  });
+  return house.serve('relay', {
+    gates: {
+      smtp: { listen: '127.0.0.1:0', nextHop: `127.0.0.1:${sink.port}`, tls: 'none' },
+      callers: [
+        caller('staging', 'transactional', { recipientDomains: ['company.example'] }),
+        caller('small', 'transactional', { readersMax: 3 }),
+        caller('usual', 'transactional'),
+        caller('mixed', 'transactional'),
+        caller('news', 'bulk'),
+        caller('shop', 'transactional'),
+      ],
+    },
+  });
+}
+
 let letters = 0;
 
 /** `left`, or the reasons for which it is held. */
-async function send(name: string, to: readonly string[]): Promise<string> {
+async function send(
+  name: string,
+  to: readonly string[],
+  subject = `Letter ${'abcdefghijklmnopqrstuvwxyz'[++letters % 26]} ${letters}`,
+): Promise<string> {
   const client = clients.get(name) ?? new SubmissionClient(serving.port('smtp'), `key of ${name}`);
   clients.set(name, client);
   const shown = to.length === 1 ? to[0] : FROM;
-  const content = `From: ${FROM}\r\nTo: ${shown}\r\nSubject: Letter ${++letters}\r\n\r\nThe harbour opens in spring.\r\n`;
+  const content = `From: ${FROM}\r\nTo: ${shown}\r\nSubject: ${subject}\r\n\r\nThe harbour opens in spring.\r\n`;
   const reply = await client.send(FROM, to, content);
   if (/taken/.test(reply)) return 'left';
   const id = /held .*Queued as (k-[a-z0-9]+)/.exec(reply)?.[1];
@@ -86,6 +95,36 @@ test('size: more readers than are set, or ten times what was usual, are too many
   for (let call = 0; call < 20; call++) assert.equal(await send('shop', people(1)), 'left');
   assert.equal(await send('shop', people(100)), 'unusual-size');
   assert.equal(await send('shop', people(100)), 'unusual-size', 'what was held is not learnt');
+});
+
+test('size by type: what is usual for a newsletter is not for a receipt of the same caller', async () => {
+  for (let call = 0; call < 20; call++) {
+    assert.equal(await send('mixed', people(1), `Your receipt ${4000 + call}`), 'left');
+    assert.equal(await send('mixed', people(90), 'News of the week'), 'left');
+  }
+  assert.equal(await send('mixed', people(300), 'News of the week'), 'left');
+  assert.equal(
+    await send('mixed', people(300), 'Something new'),
+    'left',
+    'as usual for the caller',
+  );
+  assert.equal(await send('mixed', people(300), 'Your receipt 4711'), 'unusual-size');
+  assert.equal(await send('mixed', people(99), 'Your receipt 4712'), 'left');
+  // Learnt by one process, known to the next.
+  for (const client of clients.values()) client.close();
+  clients.clear();
+  await serving.stop();
+  serving = await start();
+  assert.equal(await send('mixed', people(300), 'News of the week'), 'left');
+  assert.equal(await send('mixed', people(1000), 'Your receipt 4713'), 'unusual-size');
+  const rows = await house.db.query<{ row: string }>(
+    'SELECT to_jsonb(u)::text AS row FROM usual_size u',
+  );
+  assert.ok(rows.some(({ row }) => row.includes('mixed')));
+  assert.ok(
+    rows.every(({ row }) => !/receipt|news of/i.test(row)),
+    'no subject is stored',
+  );
 });
 
 test('suppressed: bulk mail to somebody on the list is held, a receipt is not', async () => {
