@@ -41,7 +41,7 @@ Usage: undisclosed COMMAND [ARGS]
   suppression who must not be written to: add, remove, list
   broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
   hold        what the guard holds: list, show, release (two people), refuse
-  guard       what it has stopped or only watched: report; freeze, lift, frozen; audience
+  guard       what it has stopped or only watched: report; freeze, lift, frozen; audience; returned
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)
   keys        backup, restore, rotate, issue

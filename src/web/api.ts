@@ -14,6 +14,7 @@ import { freezeRoutes } from './api/freeze.ts';
 import { guardRoutes } from './api/guard.ts';
 import { keyRoutes } from './api/keys.ts';
 import { operatorRoutes } from './api/operators.ts';
+import { returnedRoutes } from './api/returned.ts';
 import { refuseSecondServer } from './claim.ts';
 import { faultBody } from './stream.ts';
 
@@ -171,6 +172,7 @@ export async function startApi(app: App, stop: () => void): Promise<Api> {
   guardRoutes(server, { ...app.desk, flush: () => app.sequencer.flush() });
   freezeRoutes(server, app);
   audienceRoutes(server, app, signedStream);
+  returnedRoutes(server, app);
   await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }
