@@ -42,7 +42,7 @@ Usage: undisclosed COMMAND [ARGS]
   suppression who must not be written to: add, remove, list
   broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
   hold        what the guard holds: list, show, release (two people), refuse
-  guard       what it has stopped or only watched: report; freeze, lift, frozen; audience
+  guard       what it has stopped or only watched: report; freeze, lift, frozen; audience; returned
   console     a link to the operators' page
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)

@@ -1,12 +1,15 @@
 /**
- * `undisclosed doctor`: whether mail can leave past the guard: Postfix's milter settings, a package's base URL, open ways out.
- * Needs no server, changes nothing, and sends nothing.
+ * `undisclosed doctor`: whether mail can leave past the guard: Postfix's milter settings, a package's base URL, open ways out, its
+ * own configuration. Needs no server (but for the declared audiences), changes nothing, and sends nothing.
  */
 
 import { readFile } from 'node:fs/promises';
 import { Fault } from '../base/errors.ts';
 import { toConfig } from '../config.ts';
+import type { ListedAudience } from '../guard/declared-audience.ts';
+import { callJson, loadOperatorKey } from './api-client.ts';
 import { type CommandIo, type ExitStatus, type Options, readOptions } from './command.ts';
+import { examineConfig } from './doctor-config.ts';
 import { examineEgress, USUAL_PLACES } from './doctor-egress.ts';
 import {
   examinePostfix,
@@ -20,6 +23,7 @@ import { examineSdk, lineToCopy } from './doctor-sdk.ts';
 
 const HELP = `Usage: undisclosed doctor [options]
        undisclosed doctor sdk [DIR] [--url URL]
+       undisclosed doctor config [--as OPERATOR]
 
 Whether mail can leave past the guard. Changes nothing, and sends nothing.
 
@@ -39,6 +43,12 @@ sdk loads @sendgrid/mail from the Node project DIR and tries both orders of setA
 base URL; with --url alone it prints a line to put into a program.
 
   --url URL           where the guard listens; else http://127.0.0.1:8025
+
+config reads the file that UNDISCLOSED_CONFIG names: callers left in shadow or warn, keys that two
+callers share, who may send without a key, templates that nobody has looked at, and audiences that
+nobody has declared.
+
+  --as OPERATOR       asks the running server which audiences are declared
   --json              one JSON document
   --help              this text
 
@@ -55,6 +65,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
     milter: { type: 'string' },
     allow: { type: 'string', multiple: true },
     egress: { type: 'boolean' },
+    as: { type: 'string' },
     'egress-to': { type: 'string', multiple: true },
     url: { type: 'string' },
   });
@@ -63,8 +74,9 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
     return 0;
   }
   const [what, project, ...more] = options.positionals;
+  if (what === 'config' && project === undefined) return config(options, io);
   if (more.length > 0 || (what !== undefined && what !== 'sdk'))
-    throw new Fault('cli.usage', 'say nothing, or sdk and one folder', {
+    throw new Fault('cli.usage', 'say nothing, config, or sdk and one folder', {
       remedy: 'undisclosed doctor --help',
     });
   if (what === 'sdk') return sdk(project, options, io);
@@ -73,6 +85,20 @@ export async function run(args: readonly string[], io: CommandIo): Promise<ExitS
   if (options.flag('egress') || places.length > 0)
     remarks.push(...(await examineEgress(places.length > 0 ? places : USUAL_PLACES)));
   return tell(remarks, options, io);
+}
+
+async function config(options: Options, io: CommandIo): Promise<ExitStatus> {
+  const settings = toConfig(io.env);
+  const as = options.text('as');
+  let declared: ReadonlySet<string> | null = null;
+  if (as !== null) {
+    const key = await loadOperatorKey(io, as);
+    const rows = await callJson<readonly ListedAudience[]>(settings.socket, {
+      ...{ method: 'GET', path: '/v1/guard/audiences', key },
+    });
+    declared = new Set(rows.map(({ audience }) => audience));
+  }
+  return tell(examineConfig(settings, declared), options, io);
 }
 
 async function sdk(

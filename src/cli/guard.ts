@@ -7,6 +7,7 @@ import { callJson, loadOperatorKey } from './api-client.ts';
 import { AUDIENCE_HELP, runAudience } from './audience.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
 import { FREEZE_HELP, runFreeze } from './freeze.ts';
+import { RETURNED_HELP, runReturned } from './returned.ts';
 
 const REPORT_HELP = `Usage: undisclosed guard report [--since 24h] --as OPERATOR
 
@@ -65,12 +66,13 @@ function reportText(report: GuardReport): string {
   return lines.join('');
 }
 
-const HELP = [REPORT_HELP, FREEZE_HELP, AUDIENCE_HELP].join('\n');
+const HELP = [REPORT_HELP, FREEZE_HELP, AUDIENCE_HELP, RETURNED_HELP].join('\n');
 
 export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
   const [word = '', ...rest] = args;
   if (['freeze', 'lift', 'frozen'].includes(word)) return runFreeze(args, io);
   if (word === 'audience') return runAudience(rest, io);
+  if (word === 'returned') return runReturned(rest, io);
   return report(args, io);
 }
 
@@ -81,7 +83,7 @@ async function report(args: readonly string[], io: CommandIo): Promise<ExitStatu
     return 0;
   }
   if (options.positionals[0] !== 'report')
-    throw new Fault('cli.usage', 'say report, freeze, lift, frozen or audience', {
+    throw new Fault('cli.usage', 'say report, freeze, lift, frozen, audience or returned', {
       remedy: 'undisclosed guard --help',
     });
   const since = readSince(options.text('since') ?? '24h', Date.now());

@@ -19,12 +19,14 @@ import {
   countExposed,
   findFreeze,
   forgetExposed,
+  forgetUsualTypes,
   insertExposed,
   listUsualSizes,
   lockIdentity,
   suppressedAmong,
 } from '../store/exposure.ts';
 import { CAMPAIGN_BITS, type CampaignSeed, campaignSeed, simhash } from './campaign.ts';
+import { campaignTypes } from './campaign-type.ts';
 import type { Circumstances, GuardedCall } from './check.ts';
 import { AudienceDesk } from './declared-audience.ts';
 import { type FreezeBoard, freezeWithin, isFrozenText, openFreezeBoard } from './freeze.ts';
@@ -74,6 +76,7 @@ class LiveAround implements LiveCircumstances {
   readonly #board: FreezeBoard;
   readonly #seed: CampaignSeed;
   readonly #sizes: UsualSizes;
+  readonly #typed: (bytes: Uint8Array) => string | null;
   readonly #audiences: AudienceDesk;
   readonly #suppressed: BatchedLookup<Buffer>;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -84,6 +87,7 @@ class LiveAround implements LiveCircumstances {
     this.#board = board;
     this.#seed = campaignSeed(options.keyring.blindIndex.key);
     this.#sizes = sizes;
+    this.#typed = campaignTypes(options.keyring.blindIndex.key);
     this.#audiences = new AudienceDesk(options.db, options.isCustomer ?? (() => false));
     this.#suppressed = new BatchedLookup<Buffer>(
       (indexes) => suppressedAmong(options.db, indexes),
@@ -108,9 +112,9 @@ class LiveAround implements LiveCircumstances {
         identity.audience === null &&
         identity.policy !== 'bulk' &&
         this.#board.of(identity.name).length === 0 &&
-        !this.#sizes.isUnusual(identity, readers);
+        !this.#isUnusual(call, identity, readers);
       if (!isOrdinary) return this.#look(call, identity, judgement);
-      this.#sizes.learn(identity.name, readers);
+      this.#sizes.learn(identity.name, readers, this.#typeOf(call));
       return NOTHING;
     } catch (error) {
       return Promise.reject(error);
@@ -134,10 +138,10 @@ class LiveAround implements LiveCircumstances {
     if (goesOn && judgement.outsiders.length > 1) {
       const counted = await this.#count(call, identity, judgement);
       if (counted.reason !== null) reasons.push(counted.reason);
-      if (counted.reason === null) this.#learnUnless(reasons, identity, judgement);
+      if (counted.reason === null) this.#learnUnless(reasons, call, identity, judgement);
       return { reasons, campaign: counted.campaign };
     }
-    if (goesOn) this.#learnUnless(reasons, identity, judgement);
+    if (goesOn) this.#learnUnless(reasons, call, identity, judgement);
     if (goesOn || kind === 'refuse') return { reasons, campaign: null };
     return { reasons, campaign: await this.#nameCampaign(call, identity) };
   }
@@ -157,8 +161,17 @@ class LiveAround implements LiveCircumstances {
       if (!everyReader(call, (canonical) => domains.has(domainOf(canonical))))
         reasons.push('wrong-environment');
     }
-    if (this.#sizes.isUnusual(identity, judgement.readers)) reasons.push('unusual-size');
+    if (this.#isUnusual(call, identity, judgement.readers)) reasons.push('unusual-size');
     return reasons;
+  }
+
+  #isUnusual(call: GuardedCall, identity: Identity, readers: number): boolean {
+    return this.#sizes.isUnusual(identity, readers, () => this.#typeOf(call));
+  }
+
+  /** Copies of one call are of one type. */
+  #typeOf({ copies: [first] }: GuardedCall): string | null {
+    return first === undefined ? null : this.#typed(first.bytes);
   }
 
   /** What the database knows of the readers: lists they stand on, and lists they should. */
@@ -275,8 +288,14 @@ class LiveAround implements LiveCircumstances {
     return simhash(parseMessage(copy.bytes), this.#seed);
   }
 
-  #learnUnless(reasons: readonly ReasonId[], identity: Identity, { readers }: Judgement): void {
-    if (!reasons.includes('unusual-size')) this.#sizes.learn(identity.name, readers);
+  #learnUnless(
+    reasons: readonly ReasonId[],
+    call: GuardedCall,
+    identity: Identity,
+    { readers }: Judgement,
+  ): void {
+    if (!reasons.includes('unusual-size'))
+      this.#sizes.learn(identity.name, readers, this.#typeOf(call));
   }
 
   #storeSoon(): void {
@@ -284,7 +303,8 @@ class LiveAround implements LiveCircumstances {
   }
 
   #forgetSoon(): void {
-    forgetExposed(this.#options.db, this.#windowMs).catch(() => {
+    const { db } = this.#options;
+    Promise.all([forgetExposed(db, this.#windowMs), forgetUsualTypes(db)]).catch(() => {
       this.#options.log?.('guard.forget-failed {"remedy":"tried again in an hour"}');
     });
   }

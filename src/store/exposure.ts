@@ -185,13 +185,15 @@ export async function markLifted(
 
 export interface UsualSizeRow {
   readonly identity: string;
+  /** Of its calls; '' for all of them. */
+  readonly type: string;
   readonly calls: number;
   readonly readers_max: number;
   readonly readers_p95: number;
 }
 
 export function listUsualSizes(db: Queryable): Promise<UsualSizeRow[]> {
-  return db.query('SELECT identity, calls, readers_max, readers_p95 FROM usual_size');
+  return db.query('SELECT identity, type, calls, readers_max, readers_p95 FROM usual_size');
 }
 
 /** Adds what was learnt since the last time; what all processes learnt together comes back. */
@@ -200,19 +202,25 @@ export function addUsualSizes(
   learnt: readonly UsualSizeRow[],
 ): Promise<UsualSizeRow[]> {
   return db.query(
-    `INSERT INTO usual_size (identity, calls, readers_max, readers_p95)
-     SELECT r.identity, r.calls, r.readers_max, r.readers_p95
+    `INSERT INTO usual_size (identity, type, calls, readers_max, readers_p95)
+     SELECT r.identity, r.type, r.calls, r.readers_max, r.readers_p95
        FROM jsonb_to_recordset($1::jsonb)
-            AS r(identity text, calls bigint, readers_max int, readers_p95 int)
-      ORDER BY r.identity
-     ON CONFLICT (identity) DO UPDATE SET
+            AS r(identity text, type text, calls bigint, readers_max int, readers_p95 int)
+      ORDER BY r.identity, r.type
+     ON CONFLICT (identity, type) DO UPDATE SET
        calls = usual_size.calls + excluded.calls,
        readers_max = greatest(usual_size.readers_max, excluded.readers_max),
        readers_p95 = (usual_size.readers_p95 * usual_size.calls + excluded.readers_p95 * excluded.calls)
                      / (usual_size.calls + excluded.calls),
        changed_at = now()
-     RETURNING identity, calls, readers_max, readers_p95`,
+     RETURNING identity, type, calls, readers_max, readers_p95`,
     [JSON.stringify(learnt)],
+  );
+}
+
+export async function forgetUsualTypes(db: Queryable): Promise<void> {
+  await db.query(
+    `DELETE FROM usual_size WHERE type <> '' AND changed_at < now() - interval '90 days'`,
   );
 }
 

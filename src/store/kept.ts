@@ -62,6 +62,26 @@ export interface KeptDeliveryRow {
   readonly answer: string | null;
 }
 
+/** A call that was cut into private copies by the SMTP gate. */
+export interface PrivateCallRow {
+  readonly id: string;
+  readonly identity: string;
+  readonly at: Date;
+  readonly copies: number;
+}
+
+/** The newest first. */
+export function listPrivateCalls(db: Queryable, days: number): Promise<PrivateCallRow[]> {
+  return db.query(
+    `SELECT id, identity, at,
+            (SELECT count(*)::int FROM kept_delivery d WHERE d.kept = k.id) AS copies
+       FROM kept k
+      WHERE gate = 'smtp' AND cut = 'private' AND at > now() - $1::int * interval '1 day'
+      ORDER BY at DESC`,
+    [days],
+  );
+}
+
 /** Who works on a call, and for how long: `mark` is another one at every claim. */
 export interface Claim {
   readonly kept: string;

@@ -15,6 +15,7 @@ import { freezeRoutes } from './api/freeze.ts';
 import { guardRoutes } from './api/guard.ts';
 import { keyRoutes } from './api/keys.ts';
 import { operatorRoutes } from './api/operators.ts';
+import { returnedRoutes } from './api/returned.ts';
 import { refuseSecondServer } from './claim.ts';
 import { faultBody } from './stream.ts';
 
@@ -177,6 +178,7 @@ export async function startApi(
   freezeRoutes(server, app);
   audienceRoutes(server, app, signedStream);
   consoleRoutes(server, app, consoleOrigin);
+  returnedRoutes(server, app);
   await listenOn(server, app.config.socket);
   return { close: () => server.close() };
 }

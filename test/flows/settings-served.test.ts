@@ -123,7 +123,8 @@ test('as set: the milter masks, a hold waits so many hours, each copy has a retu
 
   const before = mailsSoFar();
   const other = LEAK.replace('harbour', 'market');
-  assert.match(await submit(serving.port('smtp'), other), /^250 /);
+  const reply = await submit(serving.port('smtp'), other);
+  assert.match(reply, /^250 /);
   const paths = await pathsSince(before, 2);
   const tokens = paths.map(
     (path) => /^MAIL FROM:<news\+([a-z0-9]{20})@bounces\.company\.example>/.exec(path)?.[1] ?? path,
@@ -131,6 +132,27 @@ test('as set: the milter masks, a hold waits so many hours, each copy has a retu
   assert.equal(new Set(tokens).size, 2, paths.join());
   assert.ok(tokens.every((token) => token.length === 20));
   assert.doesNotMatch(paths.join(), /ann|bob/);
+  const id = /Queued as (k-[a-z0-9]+)/.exec(reply)?.[1];
+  await house.enrol(serving);
+  const returned = ['guard', 'returned', '--as', 'alice', '--json'];
+  const found = await Promise.all(
+    paths.map(async (path) => {
+      const address = /<([^>]+)>/.exec(path)?.[1] ?? '';
+      return JSON.parse(await house.must([...returned, address], serving.env));
+    }),
+  );
+  assert.deepEqual(found.map(({ kept, number }) => [kept, number]).sort(), [
+    [id, 0],
+    [id, 1],
+  ]);
+  // After a rotation what came back is still known, and what was forged is not.
+  await house.must(['keys', 'rotate', 'token', '--as', 'bob'], serving.env);
+  const late = await house.must([...returned, tokens[0] ?? ''], serving.env);
+  assert.equal(JSON.parse(late).kept, id);
+  const forged = `news+${'0'.repeat(20)}@bounces.company.example`;
+  assert.match((await house.cli([...returned, forged], serving.env)).stderr, /returned\.unknown/);
+  const plain = await house.cli([...returned, FROM], serving.env);
+  assert.match(plain.stderr, /returned\.no-token/);
   assert.equal(await hoursHeld(serving), 5);
   await serving.stop();
 });
