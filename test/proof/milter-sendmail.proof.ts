@@ -47,7 +47,12 @@ function unpack(): Unpacked {
   const folder = mkdtempSync(path.join(tmpdir(), 'undisclosed-sendmail-'));
   // Sendmail trusts no path that others may not even enter.
   chmodSync(folder, 0o755);
-  mustRun('apt-get', ['download', '-q', ...PACKAGES], folder);
+  try {
+    mustRun('apt-get', ['download', '-q', ...PACKAGES], folder);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   const root = path.join(folder, 'root');
   for (const file of readdirSync(folder).filter((one) => one.endsWith('.deb')))
     mustRun('dpkg', ['-x', file, root], folder);
