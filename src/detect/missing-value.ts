@@ -125,6 +125,8 @@ export function mayLeadNowhere(source: string, words: boolean): boolean {
   if (words || source.includes('[object')) return true;
   for (const [end, before] of EMPTY_ENDS) {
     for (let at = source.indexOf(end); at !== -1; at = source.indexOf(end, at + 2)) {
+      // Most empty attributes are an alt.
+      if (source[at - 1] === '=' && source[at - 2] === 't' && source[at - 3] === 'l') continue;
       if (before.test(source.slice(Math.max(0, at - 8), at))) return true;
     }
   }

@@ -55,8 +55,11 @@ const MEDIA_TYPE = /^(?:image\/(?!svg)|audio\/|video\/|font\/)/;
 const MEDIA_NAME =
   /\.(?:png|jpe?g|gif|webp|bmp|tiff?|heic|ico|mp[34]|mov|avi|wav|ogg|woff2?|ttf|otf)$/i;
 
-/** How files begin that are recognised but not read: 7z, RAR, xz, bzip2, zstd, cabinet, OLE (old office files, .msg). */
-const CLOSED_START = /^(?:377abcaf|52617221|fd377a58|425a68|28b52ffd|4d534346|d0cf11e0)/;
+/** How files begin that are recognised but not read: 7z, RAR, xz, bzip2, zstd, cabinet, OLE (old office files, .msg), lz4, compress. */
+const CLOSED_START =
+  /^(?:377abcaf|52617221|fd377a58|425a68|28b52ffd|4d534346|d0cf11e0|04224d18|1f9d)/;
+/** Documents of Numbers, Pages and Keynote are archives of these, compressed once more. */
+const CLOSED_NAME = /\.iwa$/i;
 
 export function nothingOpened(): Opened {
   return {
@@ -199,6 +202,7 @@ function openZipped(
   depth: number,
 ): void {
   if (content === null) return;
+  if (CLOSED_NAME.test(name)) into.unreadable++;
   if (!office || !/\.(?:xml|rels|vml|rdf)$/i.test(name)) {
     openFile(content, { contentType: '', fileName: name }, into, budget, depth + 1);
     return;

@@ -602,6 +602,8 @@ const TRAPS: readonly Row[] = [
         policy: 'person',
       });
       assert.match(said(list), /^hold customer-list/);
+      const numbers = attached(files.zipOf({ 'Index/Document.iwa': '\0\x10\0\0' }));
+      assert.match(said(await judged(numbers)), /^hold unreadable-attachment/);
       // A picture is not read: it is let through, and the document says so.
       await passes(attached(Buffer.from('89504e470d0a1a0a', 'hex'), 'image/png', 'a.png'));
       await shows(attached(`<svg><text>${OTHER}</text></svg>`, 'image/svg+xml', 'a.svg'), [OTHER]);
