@@ -15,7 +15,6 @@ import {
   BATCH_DOORS,
   type Door,
   MIME_DOORS,
-  type Plan,
   PROGRAMS,
   slot,
   TEXT_DOORS,
@@ -431,5 +430,3 @@ export function harmlessFiles(random: Random): Attached {
     }),
   ])();
 }
-
-export type { Plan };
