@@ -139,6 +139,7 @@ function newPlan({ random, door }: Makings, policy: PolicyWord, copies: PlanCopy
     text: paragraphs(random),
     html: null,
     ...{ fields: [], replyTo: [], attached: [], parts: [], data: {} },
+    ...{ tags: [], sections: {}, variables: 'each' },
   };
 }
 
@@ -210,6 +211,7 @@ function decorate(plan: Plan, { random, door }: Makings): void {
   if (random.chance(0.2)) plan.text += `\n\nYour contact: kim.lee@${COMPANY_DOMAIN}`;
   if (random.chance(0.4)) plan.html = htmlOf(plan.text);
   if (random.chance(0.15) && !TEXT_DOORS.has(door)) plan.attached.push(harmlessFiles(random));
+  if (random.chance(0.2)) plan.tags.push(`c${random.int(1, 99)}`);
   if (random.chance(0.2)) plan.fields.push(['X-Campaign', `c${random.int(1, 999)}`]);
   if (random.chance(0.15))
     plan.fields.push(['List-Unsubscribe', `<mailto:leave@${COMPANY_DOMAIN}>`]);
