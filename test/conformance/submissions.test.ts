@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -25,15 +26,20 @@ const BESIDE = ['copies-compared'];
 
 const AIMED = 30;
 
+const skip =
+  spawnSync('python3', ['-c', 'import email']).status === 0 ? false : 'not installed: python3';
+
 let rig: Rig;
 before(async () => {
-  rig = await openRig();
+  if (skip === false) rig = await openRig();
 });
-after(() => rig.close());
+after(async () => {
+  if (skip === false) await rig.close();
+});
 
 const held = (tally: Tally): number => tally.outcomes.get('held') ?? 0;
 
-describe('the readers', () => {
+describe('the readers', { skip }, () => {
   it('each see a planted address wherever it can be seen, in every coding', async (t) => {
     const readers = openReaders();
     t.after(() => readers.close());
@@ -78,7 +84,7 @@ describe('the readers', () => {
   });
 });
 
-describe('generated submissions', () => {
+describe('generated submissions', { skip }, () => {
   it('are made, sent, taken and read by code that imports nothing of what is tested', () => {
     const own = globSync('{generator,far-sides,readers}*', { cwd: import.meta.dirname });
     assert.ok(own.length > 8);
@@ -110,9 +116,8 @@ describe('generated submissions', () => {
   });
 });
 
-describe('a detector', () => {
+describe('a detector', { skip }, () => {
   let next = 1_000_000;
-  after(() => rig.off.clear());
 
   async function aimed(detector: string, off: readonly string[]): Promise<Tally> {
     rig.off.clear();
