@@ -116,6 +116,7 @@ interface SendgridBody {
   readonly reply_to_list?: readonly Person[];
   readonly content?: readonly { readonly type: string; readonly value: string }[];
   readonly template_id?: string;
+  readonly sections?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly attachments?: readonly {
     readonly filename: string;
@@ -137,11 +138,13 @@ interface SendgridBody {
 function sendgrid(body: SendgridBody): readonly Made[] {
   if (body.personalizations.length > 1000) throw new Error('more than 1000 personalizations');
   return body.personalizations.map((one) => {
-    const fill = (text: string): string =>
-      Object.entries(one.substitutions ?? {}).reduce(
+    const replace = (text: string, values: Readonly<Record<string, string>> = {}): string =>
+      Object.entries(values).reduce(
         (filled, [tag, value]) => filled.replaceAll(tag, () => value),
         text,
       );
+    // A value may name a section, whose text then stands there.
+    const fill = (text: string): string => replace(replace(text, one.substitutions), body.sections);
     const texts = (body.content ?? []).map(({ type, value }) => [type, fill(value)] as const);
     if (body.template_id !== undefined)
       texts.push(['text/plain', storedTemplate(one.dynamic_template_data ?? {})]);
@@ -329,7 +332,8 @@ async function mailgun(path: string, form: FormData): Promise<readonly Made[]> {
   given !== ''
     ? JSON.parse(given)
     : {};
-  const batch = Object.keys(variables).length > 0;
+  // Nobody has written what an entry that is missing means: then everybody stands in To.
+  const batch = Object.keys(variables).length > 0 && to.every(({ email }) => email in variables);
   const also = [...cc, ...bcc];
   const message = form.get('message');
   const raw =
@@ -371,7 +375,10 @@ function mailgunMessage(
   fill: (text: string) => string,
   files: Composed['files'],
 ): Buffer {
-  const headers: (readonly [string, string])[] = [];
+  // Readers see both of these fields.
+  const headers: (readonly [string, string])[] = form
+    .getAll('o:tag')
+    .map((tag) => ['X-Mailgun-Tag', String(tag)]);
   const variables: Record<string, string> = {};
   for (const [name, value] of form) {
     if (name.startsWith('h:')) headers.push([name.slice(2), fill(String(value))]);

@@ -138,7 +138,9 @@ function providerServer(
   deliver: (message: Delivered) => void,
   refuse: (what: string) => void,
 ): http.Server {
-  return http.createServer(async (request, response) => {
+  // A connection that ends while a call is on its way would leave its outcome uncertain: that has tests of its own.
+  const options = { keepAliveTimeout: 600_000 };
+  return http.createServer(options, async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);

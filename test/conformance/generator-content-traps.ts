@@ -15,7 +15,6 @@ import {
   BATCH_DOORS,
   type Door,
   MIME_DOORS,
-  type Plan,
   PROGRAMS,
   slot,
   TEXT_DOORS,
@@ -375,6 +374,41 @@ const CALL_TRAPS: readonly Trap[] = [
     },
     { doors: JSON_DOORS },
   ),
+  trap(
+    'call-tag',
+    'foreign-address',
+    (plan, { victim }) => {
+      plan.tags.push(victim.address);
+    },
+    { doors: (door) => ['sendgrid', 'mailgun', 'postmark', 'postmark-batch'].includes(door) },
+  ),
+  trap(
+    'call-section',
+    'foreign-address',
+    (plan, { victim }) => {
+      plan.sections['-office-'] = `our office, ${victim.address}`;
+      for (const copy of plan.copies) copy.values.office = '-office-';
+      plan.text = `${plan.text}\n\nAsk ${slot('office')}.`;
+    },
+    { doors: (door) => door === 'sendgrid', audience: 'copies', policies: PROGRAMS },
+  ),
+  trap(
+    'variables-missing',
+    'visible-recipients',
+    (plan) => {
+      plan.variables = 'but-one';
+    },
+    { doors: (door) => door === 'mailgun', audience: 'copies', policies: PROGRAMS },
+  ),
+  trap(
+    'variables-of-another',
+    'adapter',
+    (plan, { customers }) => {
+      plan.variables = customers[0] ?? 'each';
+      plan.text = `${plan.text}\n\n${slot('mail')}`;
+    },
+    { doors: (door) => door === 'mailgun', audience: 'copies', policies: PROGRAMS },
+  ),
   trap('call-list', 'visible-recipients', () => {}, {
     audience: 'several',
     doors: JSON_DOORS,
@@ -431,5 +465,3 @@ export function harmlessFiles(random: Random): Attached {
     }),
   ])();
 }
-
-export type { Plan };

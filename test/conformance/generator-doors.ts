@@ -121,6 +121,9 @@ function sendgrid(random: Random, plan: Plan): SubmissionRequest {
     subject: plan.subject,
     ...(stored ? { template_id: TEMPLATES.sendgrid } : { content }),
     headers: object(plan.fields),
+    categories: list(plan.tags),
+    custom_args: plan.tags.length === 0 ? undefined : { first: plan.tags[0] },
+    sections: object(Object.entries(plan.sections)),
     attachments: list(
       plan.attached.map(({ name, type, content: bytes }) => ({
         ...{ filename: name, type, content: bytes.toString('base64') },
@@ -274,6 +277,7 @@ function mailgun(random: Random, plan: Plan): SubmissionRequest {
   if (plan.html !== null) parts.push(['html', text(plan.html)]);
   for (const [name, value] of plan.fields) parts.push([`h:${name}`, value]);
   for (const [name, value] of Object.entries(plan.data)) parts.push([`v:${name}`, value]);
+  for (const tag of plan.tags) parts.push(['o:tag', tag]);
   const [single] = plan.replyTo;
   if (single !== undefined)
     parts.push(['h:Reply-To', plan.replyTo.map(({ address }) => address).join(', ')]);
@@ -281,6 +285,8 @@ function mailgun(random: Random, plan: Plan): SubmissionRequest {
     const variables = plan.copies.flatMap(({ to, values }) =>
       to.map(({ address }) => [address, values] as const),
     );
+    if (plan.variables === 'but-one') variables.splice(-1);
+    else if (plan.variables !== 'each') variables.push([plan.variables.address, {}]);
     parts.push(['recipient-variables', JSON.stringify(Object.fromEntries(variables))]);
   }
   for (const file of plan.attached) parts.push(['attachment', file]);
@@ -308,6 +314,8 @@ function postmarkItem(plan: Plan, copy: PlanCopy): object {
     ReplyTo:
       reply === undefined ? undefined : plan.replyTo.map(({ address }) => address).join(', '),
     Headers: sesHeaders(plan.fields),
+    Tag: plan.tags[0],
+    Metadata: plan.tags.length === 0 ? undefined : { first: plan.tags[0] },
     Attachments: list(
       plan.attached.map(({ name, type, content }) => ({
         ...{ Name: name, ContentType: type, Content: content.toString('base64') },

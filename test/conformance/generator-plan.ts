@@ -63,6 +63,12 @@ export interface Plan {
   parts: string[];
   /** Data for a template, the same in every copy, beside the values. */
   data: Record<string, string>;
+  /** What a provider files the call under. */
+  tags: string[];
+  /** SendGrid: texts that values name, by their tags. */
+  sections: Record<string, string>;
+  /** Mailgun: an entry for each reader, for all but one, or for somebody else beside. */
+  variables: 'each' | 'but-one' | Person;
 }
 
 /** Where a value of the reader stands in a text. */

@@ -2,14 +2,7 @@
 
 import { encodedWord } from './generator-mime.ts';
 import type { Person } from './generator-people.ts';
-import {
-  ALL_POLICIES,
-  MIME_DOORS,
-  type Plan,
-  PROGRAMS,
-  readersOf,
-  type Trap,
-} from './generator-plan.ts';
+import { ALL_POLICIES, MIME_DOORS, PROGRAMS, readersOf, type Trap } from './generator-plan.ts';
 import type { Random } from './generator-random.ts';
 import { mailbox, respelled } from './generator-spellings.ts';
 
@@ -257,8 +250,3 @@ export const MIME_TRAPS: readonly Trap[] = [
   ...FIELD_TRAPS,
   ...STRUCTURE_TRAPS,
 ];
-
-/** Whether a plan of this door is a whole message. */
-export function isWholeMessage({ door }: Plan): boolean {
-  return MIME_DOORS.has(door);
-}

@@ -139,6 +139,7 @@ function newPlan({ random, door }: Makings, policy: PolicyWord, copies: PlanCopy
     text: paragraphs(random),
     html: null,
     ...{ fields: [], replyTo: [], attached: [], parts: [], data: {} },
+    ...{ tags: [], sections: {}, variables: 'each' },
   };
 }
 
@@ -210,6 +211,7 @@ function decorate(plan: Plan, { random, door }: Makings): void {
   if (random.chance(0.2)) plan.text += `\n\nYour contact: kim.lee@${COMPANY_DOMAIN}`;
   if (random.chance(0.4)) plan.html = htmlOf(plan.text);
   if (random.chance(0.15) && !TEXT_DOORS.has(door)) plan.attached.push(harmlessFiles(random));
+  if (random.chance(0.2)) plan.tags.push(`c${random.int(1, 99)}`);
   if (random.chance(0.2)) plan.fields.push(['X-Campaign', `c${random.int(1, 999)}`]);
   if (random.chance(0.15))
     plan.fields.push(['List-Unsubscribe', `<mailto:leave@${COMPANY_DOMAIN}>`]);
@@ -309,7 +311,8 @@ function finished(
   const readers = readersOf(plan).map(({ address }) => address);
   return {
     ...{ number, door, policy, kind, detector, fault, allowed },
-    split: random.chance(0.5),
+    // A copy for each of a thousand takes the outbox a while: a few of those are enough.
+    split: random.chance(readers.length > 50 ? 0.05 : 0.5),
     readers: [...new Set(readers)],
     names: readersOf(plan).map((one): [string, string] => [one.address, one.name]),
     request: requestOf(random, plan),

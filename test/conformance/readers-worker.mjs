@@ -2,7 +2,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { simpleParser } from 'mailparser';
-import PostalMime from 'postal-mime';
+import PostalMime, { decodeWords } from 'postal-mime';
 
 const AROUND = 120;
 const AT = /[@\uff20]/g;
@@ -71,6 +71,7 @@ async function postalMime(bytes, into, depth = 0) {
   const mail = await PostalMime.parse(bytes);
   const { attachments, html, text, ...rest } = mail;
   deep(rest, into);
+  for (const { value } of mail.headers) plain(decodeWords(value), into);
   if (text !== undefined) plain(text, into);
   if (html !== undefined) rendered(html, into);
   for (const { filename, mimeType, content, description } of attachments) {

@@ -107,7 +107,8 @@ function openThread(faults: string[]): {
       new Promise((resolve, reject) => {
         const number = ++count;
         waiting.set(number, { resolve, reject });
-        worker.postMessage({ number, bytes: new Uint8Array(bytes) });
+        const own = new Uint8Array(bytes);
+        worker.postMessage({ number, bytes: own }, [own.buffer]);
       }),
     async close() {
       await worker.terminate();

@@ -246,7 +246,12 @@ export class ApiCaller {
           resolve({ kind, text: `${status} ${text}`, kept: keptIn(text) });
         });
       });
-      request.on('error', reject);
+      // A connection the gate has closed for being idle: nothing was read of what was sent on it (RFC 9112 section 9.3.1).
+      const again = { provider, path, contentType, body, kind: 'http' } as const;
+      request.on('error', (error) => {
+        if (request.reusedSocket) resolve(this.send(again, keys));
+        else reject(error);
+      });
       request.end(body);
     });
   }

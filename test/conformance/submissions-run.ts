@@ -57,7 +57,7 @@ export interface Tally {
   /** By door, then outcome. */
   readonly doors: ReadonlyMap<string, ReadonlyMap<Outcome, number>>;
   /** Clean ones that did not pass, and what their callers were told. */
-  readonly stopped: readonly { readonly submission: Submission; readonly answer: string }[];
+  readonly stopped: readonly { readonly submission: About; readonly answer: string }[];
   readonly violations: readonly Violation[];
   /** What the parsers gave up on. */
   readonly readerFaults: number;
@@ -73,9 +73,14 @@ export interface Rig {
     options: GenerateOptions,
     progress?: (done: number) => void,
   ): Promise<Tally>;
+  /** The same for these. */
+  send(submissions: readonly Submission[]): Promise<Tally>;
   readonly farSides: FarSides;
   close(): Promise<void>;
 }
+
+/** What of a submission is needed once it is sent. */
+export type About = Omit<Submission, 'request'>;
 
 interface Caller extends ApiKeys {
   readonly name: string;
@@ -214,7 +219,9 @@ export async function openRig(log: (line: string) => void = () => {}): Promise<R
   return {
     off,
     farSides,
-    run: (from, count, options, progress) => runBatch(parts, from, count, options, progress),
+    run: (from, count, options, progress) =>
+      runBatch(parts, count, (index) => generate(from + index, options), progress),
+    send: (all) => runBatch(parts, all.length, (index) => all[index] as Submission),
     async close() {
       parts.api.close();
       for (const lines of parts.lines.values()) lines.close();
@@ -228,24 +235,24 @@ export async function openRig(log: (line: string) => void = () => {}): Promise<R
   };
 }
 
+const SETTLE_MS = 90_000;
 const AT_ONCE = 96;
 /** Copies that wait for their reading hold up new submissions. */
 const UNREAD_MAX = 400;
 
 async function runBatch(
   parts: Parts,
-  from: number,
   count: number,
-  options: GenerateOptions,
+  submissionAt: (index: number) => Submission,
   progress: (done: number) => void = () => {},
 ): Promise<Tally> {
   const batch = new Batch(parts.readers);
   parts.batch = batch;
-  let next = from;
+  let next = 0;
   let done = 0;
   const work = async (): Promise<void> => {
-    while (next < from + count) {
-      const submission = generate(next++, options);
+    while (next < count) {
+      const submission = submissionAt(next++);
       batch.expect(submission);
       while (batch.unread > UNREAD_MAX) await sleep(5);
       const answer = await sendOne(parts, submission);
@@ -279,13 +286,13 @@ function sendOne(parts: Parts, submission: Submission): Promise<Answer> {
 
 /** Waits until every split call has been delivered; the kinds of kept calls by id. */
 async function settled({ database: { db } }: Parts): Promise<ReadonlyMap<string, string>> {
-  const end = performance.now() + 120_000;
+  const end = performance.now() + SETTLE_MS;
   for (;;) {
     const [row] = await db.query<{ open: number }>(
       "SELECT count(*)::int AS open FROM kept WHERE state = 'sending'",
     );
     if (row?.open === 0) break;
-    if (performance.now() > end) throw new Error('kept calls were not delivered in two minutes');
+    if (performance.now() > end) throw new Error(`${row?.open} kept calls are not delivered`);
     await sleep(25);
   }
   const rows = await db.query<{ id: string; kind: string }>('SELECT id, kind FROM kept');
@@ -296,15 +303,19 @@ async function settled({ database: { db } }: Parts): Promise<ReadonlyMap<string,
 const NOBODYS = -1;
 
 interface Copy {
-  readonly message: Delivered;
   readonly owner: number;
-  readonly seen: Readonly<Record<string, ReadonlySet<string>>>;
+  /** Canonical, distinct. */
+  readonly readers: readonly string[];
+  /** By parser: whom it shows that it may not. */
+  readonly shown: readonly (readonly [by: string, addresses: readonly string[]])[];
+  /** Kept only where there is something to look at. */
+  readonly bytes: Buffer | null;
 }
 
 /** The submissions of one run, and what has come of each. */
 class Batch {
   readonly #readers: Readers;
-  readonly #submissions = new Map<number, Submission>();
+  readonly #submissions = new Map<number, About>();
   readonly #answers = new Map<number, Answer>();
   /** Whose each known address is: the number of its submission. */
   readonly #known = new Map<string, number>();
@@ -333,7 +344,7 @@ class Batch {
     return this.#reading.size;
   }
 
-  expect(submission: Submission): void {
+  expect({ request: _, ...submission }: Submission): void {
     this.#submissions.set(submission.number, submission);
     for (const reader of submission.readers) {
       const address = canonical(reader);
@@ -370,14 +381,22 @@ class Batch {
 
   async #read(message: Delivered, owner: number): Promise<void> {
     const readings = await this.#readers.read(message.bytes);
-    const seen: Record<string, ReadonlySet<string>> = {};
+    const about = this.#submissions.get(owner);
+    const may = new Set((about?.allowed ?? []).map(canonical));
+    const own = new Set(message.readers.map((reader) => canonical(reader) ?? reader));
+    const shown: (readonly [string, readonly string[]])[] = [];
     for (const name of READERS) {
       const all = new Set<string>();
       for (const text of readings[name])
         for (const address of knownIn(text, this.#known)) all.add(address);
-      seen[name] = all;
+      const others = [...all].filter(
+        (address) => !may.has(address) && !(own.size === 1 && own.has(address)),
+      );
+      if (others.length > 0) shown.push([name, others]);
     }
-    this.#copies.push({ message, owner, seen });
+    const isOfUse = shown.length > 0 || about?.fault === true;
+    const bytes = isOfUse ? message.bytes : null;
+    this.#copies.push({ owner, readers: [...own], shown, bytes });
   }
 
   async readAll(): Promise<void> {
@@ -388,7 +407,7 @@ class Batch {
     const violations: Violation[] = [];
     const doors = new Map<string, Map<Outcome, number>>();
     const outcomes = new Map<Outcome, number>();
-    const stopped: { submission: Submission; answer: string }[] = [];
+    const stopped: { submission: About; answer: string }[] = [];
     let clean = 0;
     let cleanPassed = 0;
     const copies = Map.groupBy(this.#copies, ({ owner }) => owner);
@@ -434,7 +453,7 @@ function outcomeOf(
 }
 
 function violationsOf(
-  submission: Submission,
+  submission: About,
   outcome: Outcome,
   copies: readonly Copy[],
 ): readonly Violation[] {
@@ -449,16 +468,10 @@ function violationsOf(
   ): void => void violations.push({ ...about, what, by, bytes, addresses });
   const may = new Set(allowed.map(canonical));
   const got = new Map<string | null, number>();
-  for (const { message, seen } of copies) {
-    const own = new Set(message.readers.map(canonical));
-    for (const reader of own) got.set(reader, (got.get(reader) ?? 0) + 1);
-    for (const [by, addresses] of Object.entries(seen)) {
-      const shown = [...addresses].filter(
-        (address) => !may.has(address) && !(own.size === 1 && own.has(address)),
-      );
-      if (shown.length > 0) add('shown', by, message.bytes, shown);
-    }
-    if (fault) add('fault', 'label', message.bytes, []);
+  for (const copy of copies) {
+    for (const reader of copy.readers) got.set(reader, (got.get(reader) ?? 0) + 1);
+    for (const [by, addresses] of copy.shown) add('shown', by, copy.bytes, addresses);
+    if (fault) add('fault', 'label', copy.bytes, []);
   }
   const everybody = new Set(readers.map(canonical));
   const lets = outcome === 'passed' || outcome === 'split';
