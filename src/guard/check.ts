@@ -4,7 +4,7 @@
  * cannot be judged, recorded or kept is deferred, never passed.
  */
 
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { batchEntry } from '../ledger/ledger.ts';
@@ -97,8 +97,13 @@ export interface Guard {
   close(): Promise<void>;
 }
 
-/** Decision: one entry stands for at most 1,000 rows. */
+/** Decision: one entry stands for at most 1,000 rows or 50 ms. */
 const BATCH_ROWS_MAX = 1000;
+/**
+ * From the beginning of one batch to that of the next, where one waits. A batch costs this process and PostgreSQL as much as a
+ * message of 3 KB costs to judge, so they should be few; every millisecond of it is one of the answer.
+ */
+const BATCH_APART_MS = 1;
 
 interface Waiting {
   readonly row: VerdictRow;
@@ -119,7 +124,7 @@ export function verdictText(row: VerdictRow): string {
 
 /**
  * Verdicts go to the database in batches; a kept call is stored in the transaction of its verdict. One batch is written at a
- * time, at once when none is: so few verdicts wait for nothing, and many wait for one another's commit and share the next.
+ * time, at once when none is: so a lone verdict waits for nothing, and many wait for one another's commit and share the next.
  */
 class VerdictBook {
   readonly #db: Database;
@@ -144,15 +149,22 @@ class VerdictBook {
   }
 
   async #writeAll(): Promise<void> {
+    let began = Number.NEGATIVE_INFINITY;
     while (this.#waiting.length > 0) {
-      // Calls whose bytes came in the same turn of the event loop are entered together.
-      await turn();
+      await this.#gather(began);
+      began = performance.now();
       const batch = this.#waiting.splice(0, BATCH_ROWS_MAX);
       const kept = await this.#write(batch).catch(() => null);
       for (const [i, { resolve }] of batch.entries())
         resolve({ recorded: kept !== null, kept: kept?.[i] ?? null });
     }
     this.#writing = null;
+  }
+
+  /** Lets others join: those whose bytes come in this turn of the event loop, or soon after the batch before. */
+  async #gather(began: number): Promise<void> {
+    if (performance.now() - began < BATCH_APART_MS) await pause(BATCH_APART_MS);
+    else await turn();
   }
 
   /** The ids of the kept calls, in order. */

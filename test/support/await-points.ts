@@ -17,7 +17,7 @@ export const ROAD: readonly {
   {
     file: 'src/guard/check.ts',
     on: ['decide', '#assess', '#enter', '#writeAll', '#write', '#writeKept'],
-    off: ['close', '#writeRows'],
+    off: ['close', '#gather', '#writeRows'],
   },
   { file: 'src/guard/outbox.ts', on: ['storeKept'], off: 'all others' },
   {
