@@ -4,7 +4,7 @@
  * cannot be judged, recorded or kept is deferred, never passed.
  */
 
-import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { batchEntry } from '../ledger/ledger.ts';
@@ -100,9 +100,10 @@ export interface Guard {
 /** Decision: one entry stands for at most 1,000 rows or 50 ms. */
 const BATCH_ROWS_MAX = 1000;
 /**
- * From the beginning of one batch to that of the next, where one waits. A batch costs this process and PostgreSQL as much as a
- * message of 3 KB costs to judge, so they should be few; every millisecond of it is one of the answer.
+ * Where some wait already when a batch is committed, the next begins with this many of them, or this long after the one before
+ * began: a batch costs this process and PostgreSQL as much as a message costs to judge, and an answer waits for it.
  */
+const BATCH_ROWS_FEW = 4;
 const BATCH_APART_MS = 1;
 
 interface Waiting {
@@ -130,6 +131,8 @@ class VerdictBook {
   readonly #db: Database;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
+  /** Ends the pause before a batch. */
+  #enough: () => void = () => {};
   /** A number that no batch has; null where one must be asked for. */
   #number: number | null = null;
 
@@ -145,6 +148,7 @@ class VerdictBook {
     return new Promise((resolve) => {
       this.#waiting.push({ row, sealed, resolve });
       this.#writing ??= this.#writeAll();
+      if (this.#waiting.length === BATCH_ROWS_FEW) this.#enough();
     });
   }
 
@@ -161,10 +165,19 @@ class VerdictBook {
     this.#writing = null;
   }
 
-  /** Lets others join: those whose bytes come in this turn of the event loop, or soon after the batch before. */
+  /** Lets others join: soon after the batch before a few, and always those whose bytes come in the same turn. */
   async #gather(began: number): Promise<void> {
-    if (performance.now() - began < BATCH_APART_MS) await pause(BATCH_APART_MS);
-    else await turn();
+    const isSoon = performance.now() - began < BATCH_APART_MS;
+    if (isSoon && this.#waiting.length < BATCH_ROWS_FEW) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, BATCH_APART_MS);
+        this.#enough = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    await turn();
   }
 
   /** The ids of the kept calls, in order. */
