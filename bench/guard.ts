@@ -12,7 +12,7 @@
  * - `leaks`, `leaksRefused`, `leaksAccepted`: every thousandth message shows two people to each other; `lost`: accepted and not
  *   in the sink, or the other way round, over all messages through us.
  * - `addedP50Ms`, `addedP99Ms`: from the last byte of content to its reply, at 60 % of `perSecond`, beyond what the sink itself
- *   takes at that rate.
+ *   takes at that rate. `fromDueP50Ms`, `fromDueP99Ms`: the whole transaction from when the message was due, nothing taken off.
  * - `microseconds`: CPU a message of each process at full speed: ours, PostgreSQL's, the sink's, the source's, Haraka's own.
  * - `memoryMb`: our highest memory (proportional set size) in each tenth of the long run; `memoryGrowthMb`: from the second
  *   tenth to the last; `longRunPerSecond`: each tenth's speed.
@@ -176,6 +176,16 @@ async function longRun(
   return { memoryMb, perSecond: done.map((load) => Math.round(load.perSecond)), loads: done };
 }
 
+/** A relay that lets one leak through, or loses a message, has no speed worth a figure. */
+function checkLeaks(all: readonly Load[]): void {
+  for (const { leaks, refused, leaksAccepted, deferred, lost } of all)
+    if (leaksAccepted > 0 || refused !== leaks || deferred > 0 || lost !== 0)
+      throw new Error(
+        `${leaks} leaks: ${refused} refused, ${leaksAccepted} accepted; ${deferred} deferred, ${lost} lost`,
+      );
+  if (!all.some(({ leaks }) => leaks > 0)) throw new Error('no message was a leak');
+}
+
 async function measured(house: House, loads: Loads, sinkPort: number, port: number): Promise<void> {
   const relays: Relay[] = [];
   try {
@@ -199,8 +209,11 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
     const latency = await latencyAt(loads, sinkPort, port, speedOf(ours) * EASY);
     const long = await longRun(loads, house, port, ours.connections);
     const all = [...ours.loads, grouped, latency.ours, ...long.loads];
+    checkLeaks(all);
     const sum = (of: (load: Load) => number): number =>
       all.reduce((total, load) => total + of(load), 0);
+    const gateMs: Record<string, number> = {};
+    for (const count of JUDGED.slice(0, 2)) gateMs[count] = await refusalMs(port, count);
     report('guard', {
       people,
       messages,
@@ -221,6 +234,8 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
       latencyPerSecond: latency.ours.perSecond,
       addedP50Ms: latency.ours.p50Ms - latency.straight.p50Ms,
       addedP99Ms: latency.ours.p99Ms - latency.straight.p99Ms,
+      fromDueP50Ms: latency.ours.fromDueP50Ms,
+      fromDueP99Ms: latency.ours.fromDueP99Ms,
       sinkP50Ms: latency.straight.p50Ms,
       sinkP99Ms: latency.straight.p99Ms,
       microseconds: cpuOf(ours),
@@ -228,11 +243,7 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
       memoryMb: long.memoryMb,
       memoryGrowthMb: (long.memoryMb.at(-1) ?? 0) - (long.memoryMb[1] ?? 0),
       longRunPerSecond: long.perSecond,
-      gateMs: Object.fromEntries(
-        await Promise.all(
-          JUDGED.slice(0, 2).map(async (count) => [count, await refusalMs(port, count)]),
-        ),
-      ),
+      gateMs,
       judgeMs: Object.fromEntries(JUDGED.map((count) => [count, judgeMs(count)])),
       judged100KbPerSecond: judged100KbPerSecond(),
     });
