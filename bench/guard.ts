@@ -8,7 +8,8 @@
  *
  * - `perSecond`, `harakaPerSecond`, `postfixPerSecond`: the median of `rounds`, taken in turn; 3 KB, the number of connections
  *   with which each of them is fastest (`connections`), one command at a time as most clients send, until the last accepted
- *   message is in the sink. `timesHaraka`, `timesPostfix`: their ratios; `withPipelining`: ours from a client that sends groups.
+ *   message is in the sink; `triedPerSecond` has all numbers of connections. `timesHaraka`, `timesPostfix`: their ratios.
+ *   `withPipelining`: ours from a client that sends groups of commands.
  * - `leaks`, `leaksRefused`, `leaksAccepted`: every thousandth message shows two people to each other; `lost`: accepted and not
  *   in the sink, or the other way round, over all messages through us.
  * - `addedP50Ms`, `addedP99Ms`: from the last byte of content to its reply, at 60 % of `perSecond`, beyond what the sink itself
@@ -59,40 +60,50 @@ interface Contestant {
 }
 
 interface Raced extends Contestant {
+  /** Messages a second with each number of connections, once. */
+  readonly tried: Readonly<Record<number, number>>;
+  /** The number that suits it best. */
   readonly connections: number;
   readonly loads: readonly Load[];
 }
 
-/** How many connections suit it best, and how many messages take it a few seconds. */
+/** With each number of connections, after a warm-up. */
 async function tried(
   loads: Loads,
   { name, port }: Contestant,
-): Promise<{ readonly connections: number; readonly messages: number }> {
-  await loads.run({ port, messages: 500, connections: 20 });
-  let best = { connections: 0, perSecond: 0 };
+): Promise<Readonly<Record<number, number>>> {
+  const perSecond: Record<number, number> = {};
+  await loads.run({ port, messages: 1000, connections: 20 });
   for (const connections of CONNECTIONS) {
-    const { perSecond } = await loads.run({ port, messages: 2000, connections });
-    log(`${name}, ${connections} connections: ${perSecond.toFixed(0)}/s`);
-    if (perSecond > best.perSecond) best = { connections, perSecond };
+    const load = await loads.run({ port, messages: 2000, connections });
+    perSecond[connections] = Math.round(load.perSecond);
   }
-  const wanted = Math.ceil((best.perSecond * LOAD_SECONDS) / LEAK_EVERY) * LEAK_EVERY;
-  return { connections: best.connections, messages: Math.min(LOAD_MAX, wanted) };
+  log(`${name} by connections: ${JSON.stringify(perSecond)}`);
+  return perSecond;
 }
 
 /** All of them in turn, so that whatever else the machine does meets each of them. */
 async function race(loads: Loads, contestants: readonly Contestant[]): Promise<readonly Raced[]> {
-  const ready: { one: Contestant; connections: number; messages: number; loads: Load[] }[] = [];
-  for (const one of contestants) ready.push({ one, ...(await tried(loads, one)), loads: [] });
+  const racing: (Raced & { readonly messages: number; readonly loads: Load[] })[] = [];
+  for (const one of contestants) {
+    const speeds = await tried(loads, one);
+    const [best = [20, 0]] = Object.entries(speeds)
+      .map(([connections, perSecond]) => [Number(connections), perSecond] as const)
+      .sort(([, slower], [, faster]) => faster - slower);
+    const wanted = Math.ceil((best[1] * LOAD_SECONDS) / LEAK_EVERY) * LEAK_EVERY;
+    const messages = Math.min(LOAD_MAX, wanted);
+    racing.push({ ...one, tried: speeds, connections: best[0], messages, loads: [] });
+  }
   for (let round = 0; round < rounds; round++) {
-    for (const { one, connections, messages: count, loads: done } of ready) {
+    for (const one of racing) {
+      const { port, connections, messages: count } = one;
       const leakEvery = one.leaks ? LEAK_EVERY : 0;
-      const request = { port: one.port, messages: count, connections, leakEvery };
-      const load = await loads.run(request, one.cpu);
+      const load = await loads.run({ port, messages: count, connections, leakEvery }, one.cpu);
       log(`${one.name} ${load.perSecond.toFixed(0)}/s ${JSON.stringify(rounded(load.cpu))}`);
-      done.push(load);
+      one.loads.push(load);
     }
   }
-  return ready.map(({ one, connections, loads: done }) => ({ ...one, connections, loads: done }));
+  return racing;
 }
 
 function median(numbers: readonly number[]): number {
@@ -210,6 +221,8 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
     const long = await longRun(loads, house, port, ours.connections);
     const all = [...ours.loads, grouped, latency.ours, ...long.loads];
     checkLeaks(all);
+    const byName = <T>(of: (one: Raced) => T): Record<string, T> =>
+      Object.fromEntries([ours, haraka, postfix].map((one) => [one.name.toLowerCase(), of(one)]));
     const sum = (of: (load: Load) => number): number =>
       all.reduce((total, load) => total + of(load), 0);
     const gateMs: Record<string, number> = {};
@@ -223,9 +236,8 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
       timesHaraka: speedOf(ours) / speedOf(haraka),
       timesPostfix: speedOf(ours) / speedOf(postfix),
       withPipelining: grouped.perSecond,
-      connections: Object.fromEntries(
-        [ours, haraka, postfix].map((one) => [one.name.toLowerCase(), one.connections]),
-      ),
+      connections: byName((one) => one.connections),
+      triedPerSecond: byName((one) => one.tried),
       leaks: sum((load) => load.leaks),
       leaksRefused: sum((load) => load.refused),
       leaksAccepted: sum((load) => load.leaksAccepted),
