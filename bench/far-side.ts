@@ -58,7 +58,7 @@ export interface CountingSink extends Sink {
 export async function startCountingSink(): Promise<CountingSink> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-sink-'));
   const fifo = join(folder, 'counters');
-  execFileSync('mkfifo', [fifo]);
+  execFileSync('/usr/bin/mkfifo', [fifo]);
   const reading = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   const writing = openSync(fifo, constants.O_WRONLY);
   const bytes = Buffer.alloc(65_536);

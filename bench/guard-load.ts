@@ -24,7 +24,9 @@ export interface LoadRequest {
   readonly leakEvery?: number;
   /** 0: as many as there can be. */
   readonly perSecond?: number;
+  /** Whether the source sends an envelope as one group; most clients send one command at a time. */
   readonly pipelining?: boolean;
+  readonly connections?: number;
 }
 
 /** What the source counted and timed. */
@@ -112,7 +114,7 @@ export class Loads {
       bytes: MESSAGE_BYTES,
       leakEvery: 0,
       perSecond: 0,
-      pipelining: true,
+      pipelining: false,
       addresses: this.#addresses,
       ...request,
     };

@@ -82,6 +82,28 @@ const HEADLINES = {
       `**${r.seconds.toFixed(1)} s**, **${number(Math.round(r.tableMb))} MB**; ${r.lookupMicroseconds.toFixed(1)} µs a look-up`,
     ],
   ],
+  guard: (r) => [
+    [
+      `Relay, everything inspected, ${number(r.people)} known addresses, 3 KB; ${number(r.leaks)} leaks among the messages`,
+      `**${number(Math.round(r.perSecond))}/s**: **${times(r.timesHaraka)}** Haraka's ${number(Math.round(r.harakaPerSecond))}/s and **${times(r.timesPostfix)}** Postfix's ${number(Math.round(r.postfixPerSecond))}/s, both forwarding without a look; ${number(r.leaksRefused)} leaks refused, ${number(r.lost)} messages lost`,
+    ],
+    [
+      'Latency it adds at 60 % of that rate',
+      `p50 **${r.addedP50Ms.toFixed(1)} ms**, p99 **${r.addedP99Ms.toFixed(1)} ms**`,
+    ],
+    [
+      'One call that shows its readers to each other, judged',
+      `1,000 readers **${number(r.judgeMs[1000])} ms**, 10,000 **${number(r.judgeMs[10000])} ms**, 20,000 ${number(r.judgeMs[20000])} ms`,
+    ],
+    [
+      'Messages of 100 KB judged by one core',
+      `text ${number(Math.round(r.judged100KbPerSecond.text))}/s, HTML ${number(Math.round(r.judged100KbPerSecond.html))}/s, with an attachment ${number(Math.round(r.judged100KbPerSecond.attachment))}/s`,
+    ],
+    [
+      `Memory of the relay over ${number(r.messages)} messages (PSS)`,
+      `${number(Math.max(...r.memoryMb))} MB at most, ${r.memoryGrowthMb < 0 ? '' : '+'}${number(r.memoryGrowthMb)} MB from the second tenth to the last`,
+    ],
+  ],
   crash: (r) => [
     [
       `\`kill -9\` of the whole process group, ${r.kills} times in a release of ${number(r.people)}`,

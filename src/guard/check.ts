@@ -100,8 +100,14 @@ export interface Guard {
   close(): Promise<void>;
 }
 
-/** Decision: one entry stands for at most 1,000 rows. */
+/** Decision: one entry stands for at most 1,000 rows or 50 ms. */
 const BATCH_ROWS_MAX = 1000;
+/**
+ * Where some wait already when a batch is committed, the next begins with this many of them, or this long after the one before
+ * began: a batch costs this process and PostgreSQL as much as a message costs to judge, and an answer waits for it.
+ */
+const BATCH_ROWS_FEW = 4;
+const BATCH_APART_MS = 1;
 
 interface Waiting {
   readonly row: VerdictRow;
@@ -122,12 +128,14 @@ export function verdictText(row: VerdictRow): string {
 
 /**
  * Verdicts go to the database in batches; a kept call is stored in the transaction of its verdict. One batch is written at a
- * time, at once when none is: so few verdicts wait for nothing, and many wait for one another's commit and share the next.
+ * time, at once when none is: so a lone verdict waits for nothing, and many wait for one another's commit and share the next.
  */
 class VerdictBook {
   readonly #db: Database;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
+  /** Ends the pause before a batch. */
+  #enough: () => void = () => {};
   /** A number that no batch has; null where one must be asked for. */
   #number: number | null = null;
 
@@ -143,19 +151,36 @@ class VerdictBook {
     return new Promise((resolve) => {
       this.#waiting.push({ row, sealed, resolve });
       this.#writing ??= this.#writeAll();
+      if (this.#waiting.length === BATCH_ROWS_FEW) this.#enough();
     });
   }
 
   async #writeAll(): Promise<void> {
+    let began = Number.NEGATIVE_INFINITY;
     while (this.#waiting.length > 0) {
-      // Calls whose bytes came in the same turn of the event loop are entered together.
-      await turn();
+      await this.#gather(began);
+      began = performance.now();
       const batch = this.#waiting.splice(0, BATCH_ROWS_MAX);
       const kept = await this.#write(batch).catch(() => null);
       for (const [i, { resolve }] of batch.entries())
         resolve({ recorded: kept !== null, kept: kept?.[i] ?? null });
     }
     this.#writing = null;
+  }
+
+  /** Lets others join: soon after the batch before a few, and always those whose bytes come in the same turn. */
+  async #gather(began: number): Promise<void> {
+    const isSoon = performance.now() - began < BATCH_APART_MS;
+    if (isSoon && this.#waiting.length < BATCH_ROWS_FEW) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, BATCH_APART_MS);
+        this.#enough = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    await turn();
   }
 
   /** The ids of the kept calls, in order. */

@@ -91,8 +91,20 @@ export function makeReply(code: number, enhanced: string, text: string): Reply {
   return { code, enhanced, lines: [enhanced === '' ? text : `${enhanced} ${text}`], text };
 }
 
+/** The bytes of replies that are said again and again: most of those of a session. */
+const fixedBytes = new WeakMap<Reply, Buffer>();
+
+/** A reply that is the same in every session. */
+export function fixedReply(code: number, enhanced: string, text: string): Reply {
+  const reply = makeReply(code, enhanced, text);
+  fixedBytes.set(reply, replyBytes(reply));
+  return reply;
+}
+
 /** The bytes of a reply, each line CRLF-ended. Control characters are written as '?'. */
 export function replyBytes(reply: Reply): Buffer {
+  const fixed = fixedBytes.get(reply);
+  if (fixed !== undefined) return fixed;
   const last = reply.lines.length - 1;
   if (last <= 0) return Buffer.from(`${reply.code} ${printable(reply.lines[0] ?? '')}\r\n`);
   return Buffer.from(

@@ -13,7 +13,7 @@ import {
 } from './command.ts';
 import { offeredLines } from './extensions.ts';
 import { hasNonAscii } from './path.ts';
-import { makeReply, type Reply } from './reply.ts';
+import { fixedReply, makeReply, type Reply } from './reply.ts';
 
 export interface SessionSettings {
   /** The name in the greeting and in the reply to EHLO. */
@@ -67,10 +67,10 @@ export interface Step {
 
 const NONE: Action = { kind: 'none' };
 const CLOSE: Action = { kind: 'close' };
-const OK = makeReply(250, '2.0.0', 'Ok');
-const SENDER_OK = makeReply(250, '2.1.0', 'Ok');
-const RECIPIENT_OK = makeReply(250, '2.1.5', 'Ok');
-const GO_AHEAD = makeReply(354, '', 'End data with <CR><LF>.<CR><LF>');
+const OK = fixedReply(250, '2.0.0', 'Ok');
+const SENDER_OK = fixedReply(250, '2.1.0', 'Ok');
+const RECIPIENT_OK = fixedReply(250, '2.1.5', 'Ok');
+const GO_AHEAD = fixedReply(354, '', 'End data with <CR><LF>.<CR><LF>');
 const TOO_MANY_ERRORS = makeReply(421, '4.7.0', 'Too many errors, closing the connection.');
 const BAD_SEQUENCE = '5.5.1';
 

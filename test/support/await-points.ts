@@ -19,7 +19,7 @@ export const ROAD: readonly RoadFile[] = [
   {
     file: 'src/guard/check.ts',
     on: ['decide', '#assess', '#enter', '#writeAll', '#write', '#writeKept'],
-    off: ['close', '#writeRows'],
+    off: ['close', '#gather', '#writeRows'],
   },
   { file: 'src/guard/outbox.ts', on: ['storeKept'], off: 'all others' },
   {
