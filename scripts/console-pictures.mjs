@@ -130,7 +130,7 @@ async function traffic(at) {
         WELCOME.subject,
         `${WELCOME.text} ${round}`,
       );
-    if (round % 5 === 2)
+    if (round === 12)
       await mail(
         transports,
         'crm-legacy',
@@ -218,6 +218,7 @@ async function all(at, sink, browser) {
   await sink.reaches(2200, 60_000);
   await page.locator('.sending-figures').waitFor();
   await photograph(page, 'broadcast');
+  await page.setViewportSize({ width: 1280, height: 1330 });
   await page.goto(`${origin}/`);
   await sleep(2500);
   await photograph(page, 'overview');
