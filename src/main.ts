@@ -43,7 +43,7 @@ Usage: undisclosed COMMAND [ARGS]
   broadcast   create, prepare, approve, release, withdraw, cancel, status, prove
   hold        what the guard holds: list, show, release (two people), refuse
   console     a link to the operators' page
-  guard       what the guard has stopped, and what it only watched: report
+  guard       what the guard has stopped, and what it only watched: report, freeze, lift, frozen
   halt        stop mail from leaving, at once
   resume      lift a halt (two people)
   keys        backup, restore, rotate, issue

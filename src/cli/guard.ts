@@ -1,10 +1,11 @@
-/** `undisclosed guard report`: what the guard has kept from happening, and what it only watched. */
+/** `undisclosed guard report`: what the guard has kept from happening, and what it only watched; freezes are freeze.ts's. */
 
 import { Fault } from '../base/errors.ts';
 import { toConfig } from '../config.ts';
 import type { GuardReport, Sum } from '../guard/report.ts';
 import { callJson, loadOperatorKey } from './api-client.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
+import { FREEZE_HELP, runFreeze } from './freeze.ts';
 
 const HELP = `Usage: undisclosed guard report [--since 24h] --as OPERATOR
 
@@ -63,14 +64,19 @@ function reportText(report: GuardReport): string {
   return lines.join('');
 }
 
+const FREEZES = ['freeze', 'lift', 'frozen'];
+
 export async function run(args: readonly string[], io: CommandIo): Promise<ExitStatus> {
+  if (FREEZES.includes(args[0] ?? '')) return runFreeze(args, io);
   const options = readOptions(args, { as: { type: 'string' }, since: { type: 'string' } });
   if (options.flag('help')) {
-    io.stdout(HELP);
+    io.stdout(`${HELP}\n${FREEZE_HELP}`);
     return 0;
   }
   if (options.positionals[0] !== 'report')
-    throw new Fault('cli.usage', 'say report', { remedy: 'undisclosed guard --help' });
+    throw new Fault('cli.usage', 'say report, freeze, lift or frozen', {
+      remedy: 'undisclosed guard --help',
+    });
   const since = readSince(options.text('since') ?? '24h', Date.now());
   const { socket } = toConfig(io.env);
   const key = await loadOperatorKey(io, options.text('as'));

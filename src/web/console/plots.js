@@ -102,8 +102,9 @@
 
   function draw(element, data) {
     const state = { data };
+    const whole = data.series.length > 1 ? 'in all' : '–';
     const clock = (_, at) =>
-      at === null ? 'in all' : new Date(at * 1000).toISOString().slice(11, 19);
+      at === null ? whole : new Date(at * 1000).toISOString().slice(11, 19);
     state.plot = new uPlot(
       {
         ...sizeOf(element),
