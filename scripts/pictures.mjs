@@ -1,10 +1,11 @@
 /**
  * Makes the pictures of the documents.
  *
- *     node scripts/pictures.mjs [REPORT.html]
+ *     node scripts/pictures.mjs [REPORT.html | --console]
  *
  * docs/pictures/road.svg is drawn here. With the report.html of a demo, docs/pictures/account.png is its upper part as
- * Chromium shows it (CHROMIUM names the program; without one the picture is left as it is).
+ * Chromium shows it (CHROMIUM names the program; without one the picture is left as it is). With --console,
+ * docs/pictures/console-*.png are the operators' page; see console-pictures.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -102,6 +103,11 @@ mkdirSync(FOLDER, { recursive: true });
 writeFileSync(path.join(FOLDER, 'road.svg'), road());
 console.log('docs/pictures/road.svg');
 const [, , report] = process.argv;
+if (report === '--console') {
+  const pinned = path.join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`);
+  const script = path.join(ROOT, 'scripts/console-pictures.mjs');
+  process.exit(spawnSync(pinned, [script], { stdio: 'inherit' }).status ?? 2);
+}
 const program = report === undefined ? undefined : chromium();
 if (program !== undefined) {
   photograph(program, report);

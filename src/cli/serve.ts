@@ -69,7 +69,10 @@ async function serveUntil(
     const page = config.console === null ? null : await startConsole(app, config.console);
     const api = await startApi(app, stop, page?.origin ?? null);
     for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
-    if (page !== null) io.stdout(`console ${page.origin}\n`);
+    if (page !== null) {
+      const { origin, address } = page;
+      io.stdout(`console ${origin}${origin === address ? '' : `, at ${address}`}\n`);
+    }
     io.stdout(`ready ${config.socket}\n`);
     await app.releases.takeUp();
     await stopped;

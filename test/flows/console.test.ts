@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import type { HeldCall } from '../../src/guard/hold.ts';
 import type { HaltRow } from '../../src/store/permits-and-halts.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { CommandLine } from '../support/command-line.ts';
 import { ConsoleClient, type PageAnswer } from '../support/console-client.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
@@ -436,6 +437,50 @@ describe('the operators’ page', () => {
     } finally {
       await other.close();
     }
+  });
+});
+
+describe('the page with a certificate, and behind a proxy', () => {
+  let at: Installation;
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'undisclosed-console-'));
+    const { cert, key } = selfSigned();
+    await writeFile(join(folder, 'page.pem'), cert);
+    await writeFile(join(folder, 'page.key'), key);
+    const page = {
+      ...{ listen: '127.0.0.1:0', origin: 'https://mail.northwind.example' },
+      ...{ certificate: join(folder, 'page.pem'), key: join(folder, 'page.key') },
+    };
+    at = await Installation.make({ people: 1, seed: 4, config: { console: page } });
+  });
+  after(async () => {
+    await at?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('it speaks TLS, answers under its public name, and its cookie stays on it', async () => {
+    const line = at.serving.lines.find((each) => each.startsWith('console ')) ?? '';
+    assert.equal(
+      line,
+      'console https://mail.northwind.example, at https://127.0.0.1:'.concat(
+        line.split(':').at(-1) ?? '',
+      ),
+    );
+    const client = new ConsoleClient(line.split(', at ')[1] ?? '');
+    const { url } = await at.api<{ url: string }>('alice', 'POST', '/v1/console/links', {});
+    assert.match(url, /^https:\/\/mail\.northwind\.example\/sign-in\//);
+    const headers = { host: 'mail.northwind.example', origin: 'https://mail.northwind.example' };
+    const token = url.split('/').at(-1) ?? '';
+    const answer = await client.post('/sign-in', { token }, headers);
+    assert.equal(answer.status, 303);
+    assert.match(
+      String(answer.headers['set-cookie']),
+      /^__Host-undisclosed=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200; Secure$/,
+    );
+    assert.equal((await client.ask('/', { headers: { host: headers.host } })).status, 200);
+    assert.equal((await client.ask('/', { headers: { host: 'evil.example' } })).status, 421);
   });
 });
 

@@ -346,6 +346,24 @@ describe('the operators’ page in Chromium', { skip }, () => {
     await page.close();
   });
 
+  test('without scripts a page reads as it does with them, and Halt is a page of its own', async () => {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    const link = await at.api<{ url: string }>('alice', 'POST', '/v1/console/links', {});
+    await page.goto(link.url);
+    await page.getByRole('button', { name: 'Sign in as alice' }).click();
+    assert.match((await page.textContent('#newest')) ?? '', /placeholder of the template/);
+    await page.locator('.halt').click();
+    await page.getByRole('heading', { name: 'Stop mail from leaving?' }).waitFor();
+    await page.getByLabel('Everything').check();
+    await page.getByRole('button', { name: 'Halt now' }).first().click();
+    await page.getByRole('heading', { name: 'Halted' }).waitFor();
+    const [halt] = await at.api<HaltRow[]>('bob', 'GET', '/v1/halts');
+    assert.equal(halt?.scope, 'everything');
+    for (const name of ['alice', 'bob']) await at.must(['resume', halt?.id ?? '', '--as', name]);
+    await context.close();
+  });
+
   test('every field has a name, and the browser has complained of nothing all along', async () => {
     const page = await pageOf('alice', '/verdicts');
     assert.deepEqual(await page.evaluate(inPage.namelessControls), []);

@@ -1,6 +1,7 @@
 /** The operators' page as a program sees it: plain HTTP with whatever headers a test wants, and the cookies it was given. */
 
-import { type IncomingHttpHeaders, request } from 'node:http';
+import { type IncomingHttpHeaders, request as plainRequest } from 'node:http';
+import { request as secureRequest } from 'node:https';
 
 export interface PageAnswer {
   readonly status: number;
@@ -16,6 +17,9 @@ export interface AskOptions {
   readonly form?: Readonly<Record<string, string>>;
 }
 
+/** A certificate of the test's own is nobody's. */
+const TLS = { rejectUnauthorized: false };
+
 export class ConsoleClient {
   readonly origin: string;
   cookie = '';
@@ -26,12 +30,13 @@ export class ConsoleClient {
 
   ask(path: string, { method = 'GET', headers = {}, form }: AskOptions = {}): Promise<PageAnswer> {
     const started = performance.now();
-    const { hostname, port } = new URL(this.origin);
+    const { hostname, port, protocol } = new URL(this.origin);
+    const request = protocol === 'https:' ? secureRequest : plainRequest;
     const all: Record<string, string> = { ...headers };
     if (this.cookie !== '') all.cookie ??= this.cookie;
     if (form !== undefined) all['content-type'] ??= 'application/x-www-form-urlencoded';
     return new Promise((resolve, reject) => {
-      const outgoing = request({ hostname, port, path, method, headers: all }, (answer) => {
+      const outgoing = request({ hostname, port, path, method, headers: all, ...TLS }, (answer) => {
         let body = '';
         answer.setEncoding('utf8');
         answer.on('data', (chunk) => {
@@ -82,7 +87,7 @@ export class ConsoleClient {
   }> {
     const { hostname, port } = new URL(this.origin);
     return new Promise((resolve, reject) => {
-      const outgoing = request(
+      const outgoing = plainRequest(
         { hostname, port, path, headers: { cookie: this.cookie } },
         (answer) => {
           let text = '';

@@ -97,6 +97,7 @@ interface Framing {
   readonly live?: string;
   readonly broadcast?: string | undefined;
   readonly standing?: Standing | null;
+  readonly dialog?: boolean;
 }
 
 /** A body in the frame. The frame itself needs no database. */
@@ -106,14 +107,14 @@ export async function framed(
   framing: Framing,
   body: Content,
 ): Promise<Markup> {
-  const { tab, title, live = null, broadcast } = framing;
+  const { tab, title, live = null, broadcast, dialog = true } = framing;
   const standing =
     framing.standing === undefined
       ? await inTime(standingOf(parts), HALT_SESSION_MS_MAX).catch(() => null)
       : framing.standing;
   return framedPage(
     {
-      ...{ assets: parts.assets, session, tab, title, live, standing, broadcast },
+      ...{ assets: parts.assets, session, tab, title, live, standing, broadcast, dialog },
       halted: parts.desk.app.brake.stands(null),
     },
     body,

@@ -1,8 +1,7 @@
 // Dialogs, and what the stream of events says of itself. It makes no markup and evaluates nothing.
 {
   /** Each opener is a link to a page that asks the same, for browsers without this script. */
-  function open(opener) {
-    const dialog = document.getElementById(opener.dataset.dialog);
+  function open(opener, dialog) {
     const { scope = 'bulk' } = opener.dataset;
     const choice = dialog.querySelector(`input[name=scope][value=${CSS.escape(scope)}]`);
     if (choice) choice.checked = true;
@@ -13,9 +12,10 @@
   document.addEventListener('click', (event) => {
     const { target } = event;
     const opener = target.closest('[data-dialog]');
-    if (opener && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    const opened = opener && document.getElementById(opener.dataset.dialog);
+    if (opened && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
       event.preventDefault();
-      open(opener);
+      open(opener, opened);
       return;
     }
     const dialog = target.closest('dialog');

@@ -137,6 +137,8 @@ export interface Frame {
   readonly standing: Standing | null;
   readonly halted: boolean;
   readonly broadcast: string | undefined;
+  /** False on the page that asks the same. */
+  readonly dialog: boolean;
 }
 
 function topBar({ session, tab, standing }: Frame): Markup {
@@ -157,7 +159,7 @@ ${themeButton}
 }
 
 export function framedPage(frame: Frame, body: Content): Markup {
-  const { assets, session, title, live, standing, halted, broadcast } = frame;
+  const { assets, session, title, live, standing, halted, broadcast, dialog } = frame;
   return html`${head(assets, title)}
 <body>
 <div class="skips"><a href="/halt" role="button" data-dialog="halt-dialog">Halt…</a><a href="#content">To the content</a></div>
@@ -165,7 +167,7 @@ ${topBar(frame)}
 <div id="banner" class="banners">${bannerPart(standing, halted)}</div>
 <main id="content" tabindex="-1">${body}</main>
 <footer class="foot"><span>Times are UTC, as in the ledger.</span>${live !== null && html`<span id="live" class="live" hx-sse:connect="${live}" hx-swap="none" hx-config="sse.pauseOnBackground:true"><i></i><span>Live</span></span>`}</footer>
-${haltDialog(session, broadcast)}
+${dialog && haltDialog(session, broadcast)}
 </body>
 </html>`;
 }

@@ -110,7 +110,12 @@ export function pageRoutes(server: FastifyInstance, parts: ConsoleParts): void {
     return send(
       reply,
       200,
-      await framed(parts, session, { tab: 'halts', title: 'Halt' }, haltPage(session, broadcast)),
+      await framed(
+        parts,
+        session,
+        { tab: 'halts', title: 'Halt', dialog: false },
+        haltPage(session, broadcast),
+      ),
     );
   });
 }

@@ -96,11 +96,15 @@
     return { width: Math.max(200, element.clientWidth), height: 190 };
   }
 
-  function draw(element) {
-    const data = JSON.parse(element.dataset.plot);
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) plots.get(target.id)?.state.plot.setSize(sizeOf(target));
+  });
+
+  function draw(element, data) {
     const state = { data };
+    const whole = data.series.length > 1 ? 'in all' : '–';
     const clock = (_, at) =>
-      at === null ? 'in all' : new Date(at * 1000).toISOString().slice(11, 19);
+      at === null ? whole : new Date(at * 1000).toISOString().slice(11, 19);
     state.plot = new uPlot(
       {
         ...sizeOf(element),
@@ -113,8 +117,8 @@
       columns(data),
       element,
     );
-    new ResizeObserver(() => state.plot.setSize(sizeOf(element))).observe(element);
     plots.set(element.id, { element, state });
+    resized.observe(element);
   }
 
   /** Draws what has come, with the page or in a part of it, and lets go of what is no longer there. */
@@ -125,13 +129,17 @@
         plots.delete(id);
       }
     for (const element of document.querySelectorAll('[data-plot]'))
-      if (!plots.has(element.id)) draw(element);
+      if (!plots.has(element.id)) draw(element, JSON.parse(element.dataset.plot));
   }
 
   drawNew();
   document.addEventListener('htmx:sse:after:message', drawNew);
+  // The colours are in the canvas: another theme is another drawing.
   document.addEventListener('themed', () => {
-    for (const { state } of plots.values()) state.plot.redraw(false, true);
+    for (const { element, state } of [...plots.values()]) {
+      state.plot.destroy();
+      draw(element, state.data);
+    }
   });
   document.addEventListener('plot', (event) => {
     const { id, data } = JSON.parse(event.detail.data);

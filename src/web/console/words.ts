@@ -48,9 +48,10 @@ const STEPS: readonly (readonly [seconds: number, name: string])[] = [
   [1, 's'],
 ];
 
-/** A length of time in its two largest units: '2 h 5 min', '48 s'. */
+/** A length of time in its two largest units, from ten minutes on without seconds: '2 h 5 min', '12 min', '48 s'. */
 export function lengthOf(milliseconds: number): string {
   let left = Math.max(0, Math.round(milliseconds / 1000));
+  if (left >= 600) left -= left % 60;
   const parts: string[] = [];
   for (const [seconds, name] of STEPS) {
     const count = Math.floor(left / seconds);
