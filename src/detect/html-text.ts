@@ -5,7 +5,7 @@
 
 /** Elements that do not interrupt a word. */
 const INLINE = new Set(
-  'a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark nobr o:p q s samp small span strike strong sub sup tt u var wbr'.split(
+  'a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark nobr o:p q s samp small span strike strong sub sup tt u var wbr bold italic underline fixed smaller bigger'.split(
     ' ',
   ),
 );

@@ -149,13 +149,17 @@ function sightingsIn(text: string): FieldSightings {
 }
 
 function readField(field: HeaderField, part: Part, reading: Reading): void {
-  const { decoded, lower } = field;
+  const { decoded, lower, start, end } = field;
+  // A name may hold any printable character but the colon (RFC 5322 section 2.2).
+  if (lower.includes('@')) {
+    for (const sighting of findAddresses(lower))
+      add(reading, 'header', part.path, headerLabel(field), { ...sighting, start, end });
+  }
   const ownLine = OF_ONE_MESSAGE.has(lower);
   const { sightings, encoded } = ownLine ? sightingsIn(decoded) : keptSightings(decoded);
   const listed = isAddressField(field) ? listedAddresses(field) : NONE;
   if (sightings.length === 0 && encoded.length === 0 && listed.length === 0) return;
   const label = headerLabel(field);
-  const { start, end } = field;
   const surface = headerSurface(field);
   const seen = new Set(listed);
   for (const address of listed) {
@@ -280,9 +284,18 @@ function readPiece(part: Part, piece: Piece, surface: Surface, reading: Reading)
   }
 }
 
+/** Types whose tags a reader does not see. */
+const MARKUP_TYPES = new Set([
+  'text/html',
+  'application/xhtml+xml',
+  'text/x-amp-html',
+  'text/enriched',
+  'text/richtext',
+]);
+
 function readText(part: Part, text: string, reading: Reading): void {
   const attached = part.disposition === 'attachment' || part.fileName !== '';
-  const html = part.contentType === 'text/html' || part.contentType === 'application/xhtml+xml';
+  const html = MARKUP_TYPES.has(part.contentType);
   const field = attached ? 'attachment' : html ? 'html' : 'text';
   const surface = attached ? 'attachment' : 'body';
   const sightings = findAddresses(text);
@@ -297,16 +310,13 @@ function readText(part: Part, text: string, reading: Reading): void {
       weak === sighting.weak ? sighting : { ...sighting, weak },
     );
   }
-  if (html) {
-    readRendered(part, text, sightings, field, surface, reading);
-    readStyled(part, text, sightings, field, surface, reading);
-  }
+  if (html) readRendered(part, text, sightings, field, surface, reading);
   for (const sighting of findEncodedAddresses(text)) {
     add(reading, attached ? 'attachment' : 'encoded', part.path, field, sighting);
   }
 }
 
-/** Words that tags cut in pieces; only what the source did not show already. */
+/** Words that tags cut in pieces, and what style sheets show as `content`; only what the source did not show already. */
 function readRendered(
   part: Part,
   source: string,
@@ -315,30 +325,12 @@ function readRendered(
   surface: Surface,
   reading: Reading,
 ): void {
+  const seen = new Set(sightings.map((sighting) => sighting.address));
   const places = placesOfAt(source);
-  if (places.length === 0) return;
-  const seen = new Set(sightings.map((sighting) => sighting.address));
-  for (const sighting of findAddresses(htmlTextNear(source, places))) {
-    if (!seen.has(sighting.address)) {
-      add(reading, surface, part.path, field, { ...sighting, start: 0, end: 0 });
-    }
-  }
-}
-
-/** What style sheets show as `content`; only what the source did not show already. */
-function readStyled(
-  part: Part,
-  source: string,
-  sightings: readonly Sighting[],
-  field: string,
-  surface: Surface,
-  reading: Reading,
-): void {
-  if (!source.includes('\\')) return;
-  const plain = undoStyleEscapes(source);
-  if (plain === source) return;
-  const seen = new Set(sightings.map((sighting) => sighting.address));
-  for (const sighting of findAddresses(plain)) {
+  const texts = places.length === 0 ? [] : [htmlTextNear(source, places)];
+  const styled = source.includes('\\') ? undoStyleEscapes(source) : source;
+  if (styled !== source) texts.push(styled);
+  for (const sighting of texts.flatMap(findAddresses)) {
     if (!seen.has(sighting.address)) {
       add(reading, surface, part.path, field, { ...sighting, start: 0, end: 0 });
     }

@@ -88,10 +88,11 @@ export function openFile(
   }
   if (openContainer(bytes, into, budget, depth)) return;
   if (openSealed(bytes, claim, into)) return;
-  if (MEDIA_TYPE.test(claim.contentType) || (depth > 0 && MEDIA_NAME.test(claim.fileName))) return;
   const text = fileText(bytes);
-  if (text === null) openBinary(bytes, into, budget, depth);
-  else openText(text, bytes, claim, into, budget);
+  if (text !== null) openText(text, bytes, claim, into, budget);
+  // A list that is called a picture is still a list; a picture is no text.
+  else if (!MEDIA_TYPE.test(claim.contentType) && !MEDIA_NAME.test(claim.fileName))
+    openBinary(bytes, into, budget, depth);
 }
 
 function openContainer(bytes: Buffer, into: Opened, budget: Budget, depth: number): boolean {
@@ -173,8 +174,26 @@ function openTnef(bytes: Buffer, into: Opened, budget: Budget, depth: number): v
 
 const DIRECTORY_END = Buffer.from('PK\x05\x06', 'latin1');
 
+const PACKED_SAMPLE = 16_384;
+const PACKED_LENGTH_MIN = 512;
+/** Of the most that so many bytes can hold: deflated and encrypted files reach 0.97, programs and databases 0.85. */
+const PACKED_ENTROPY_MIN = 0.94;
+
+/** Compressed or encrypted, whatever with: every value of a byte occurs about as often, so nothing in it could be found. */
+function isPacked(bytes: Buffer): boolean {
+  const sample = bytes.subarray(0, PACKED_SAMPLE);
+  if (sample.length < PACKED_LENGTH_MIN) return false;
+  const counts = new Uint32Array(256);
+  for (const byte of sample) counts[byte] = (counts[byte] ?? 0) + 1;
+  let entropy = 0;
+  for (const count of counts)
+    if (count > 0) entropy -= (count / sample.length) * Math.log2(count / sample.length);
+  return entropy >= PACKED_ENTROPY_MIN * Math.min(8, Math.log2(sample.length));
+}
+
 function openBinary(bytes: Buffer, into: Opened, budget: Budget, depth: number): void {
   into.binaries.push(bytes);
+  if (isPacked(bytes)) into.unreadable++;
   // A program that unpacks itself is an archive behind a program.
   const tail = bytes.subarray(Math.max(0, bytes.length - 70_000));
   if (tail.includes(DIRECTORY_END)) openZip(bytes, into, budget, depth);

@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { deflateRawSync } from 'node:zlib';
 import { withAttachments } from '../../src/guard/attachments.ts';
 import { createGuard, type Road } from '../../src/guard/check.ts';
 import { createCircumstances } from '../../src/guard/circumstances.ts';
@@ -604,6 +605,14 @@ const TRAPS: readonly Row[] = [
       assert.match(said(list), /^hold customer-list/);
       const numbers = attached(files.zipOf({ 'Index/Document.iwa': '\0\x10\0\0' }));
       assert.match(said(await judged(numbers)), /^hold unreadable-attachment/);
+      const many = Array.from(
+        { length: 400 },
+        (_, n) => `${(n * 7919) % 997}.${n}@y${n % 13}.test`,
+      );
+      const packed = attached(deflateRawSync(Buffer.from(many.join(' '))));
+      await shows(attached(`id;mail\r\n1;${OTHER}`, 'image/jpeg', 'photo.jpg'), [OTHER]);
+      await shows(attached(files.zipOf({ 'a.png': `1;${OTHER}` })), [OTHER]);
+      assert.match(said(await judged(packed)), /^hold unreadable-attachment/);
       // A picture is not read: it is let through, and the document says so.
       await passes(attached(Buffer.from('89504e470d0a1a0a', 'hex'), 'image/png', 'a.png'));
       await shows(attached(`<svg><text>${OTHER}</text></svg>`, 'image/svg+xml', 'a.svg'), [OTHER]);
