@@ -56,7 +56,7 @@ export interface Tally {
   readonly outcomes: ReadonlyMap<Outcome, number>;
   /** By door, then outcome. */
   readonly doors: ReadonlyMap<string, ReadonlyMap<Outcome, number>>;
-  /** Clean ones that did not pass, and what their callers were told. */
+  /** Clean ones that did not pass, and all that were put off: what their callers were told. */
   readonly stopped: readonly { readonly submission: About; readonly answer: string }[];
   readonly violations: readonly Violation[];
   /** What the parsers gave up on. */
@@ -418,11 +418,11 @@ class Batch {
       const counts = doors.get(submission.door) ?? new Map<Outcome, number>();
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       doors.set(submission.door, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
-      if (submission.kind === 'clean') {
-        clean++;
-        if (outcome === 'passed') cleanPassed++;
-        else stopped.push({ submission, answer: answer?.text ?? '' });
-      }
+      const isClean = submission.kind === 'clean';
+      if (isClean) clean++;
+      if (isClean && outcome === 'passed') cleanPassed++;
+      else if (isClean || outcome === 'later')
+        stopped.push({ submission, answer: answer?.text ?? '' });
       violations.push(...violationsOf(submission, outcome, own));
     }
     for (const { by, bytes } of this.#strangers)
