@@ -532,6 +532,8 @@ describe('the page while the database does not answer', () => {
     const id = await at.approved(`smtp://127.0.0.1:${sink.port}?tls=none&connections=2`);
     void at.release(id);
     assert.ok(await sink.reaches(60, 30_000));
+    const watching = alice.stream('/live/', (text) => text.includes('does not answer'), 30_000);
+    await sleep(1500);
     await at.closeDb();
     await freeze();
     const answer = await alice.post('/halt', { scope: 'bulk', reason: 'the wrong text', csrf });
@@ -550,6 +552,12 @@ describe('the page while the database does not answer', () => {
     stranger.cookie = `undisclosed-console=${Buffer.alloc(32, 9).toString('base64url')}`;
     const refused = await stranger.post('/halt', { scope: 'everything', csrf });
     assert.ok([401, 503].includes(refused.status), `${refused.status}`);
+    const { text } = await watching;
+    assert.match(
+      text,
+      /hx-target="#banner".*The database does not answer/,
+      'an open page says so too',
+    );
     for (const pid of stopped.splice(0)) process.kill(pid, 'SIGCONT');
     for (let i = 0; i < 200 && existsSync(join(at.dataDir, 'HALT')); i++) await sleep(50);
     const halts = await at.api<HaltRow[]>('bob', 'GET', '/v1/halts');

@@ -235,7 +235,21 @@ describe('the operators’ page in Chromium', { skip }, () => {
         ),
       );
     const release = at.release(id);
-    await page.locator('.sending-figures').waitFor({ timeout: 30_000 });
+    await page
+      .locator('.sending-figures')
+      .waitFor({ timeout: 60_000 })
+      .catch(async () => {
+        const { state, release, standsBecause } = await at.status(id);
+        assert.fail(
+          JSON.stringify({
+            state,
+            release,
+            standsBecause,
+            shown: await page.textContent('main'),
+            complaints,
+          }),
+        );
+      });
     const first = await done();
     await sink.reaches(120, 30_000);
     await page.waitForFunction(inPage.doneIsAbove, first + 40, { timeout: 20_000 });

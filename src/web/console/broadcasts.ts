@@ -9,7 +9,7 @@ import type { Settled } from './facts.ts';
 import { html, type Markup, NOTHING } from './html.ts';
 import { ICONS } from './icons.ts';
 import { type Desk, type LoadedPage, type Page, plot, type Request } from './view.ts';
-import { empty, figure, moment } from './words.ts';
+import { COUNTING, empty, figure, moment } from './words.ts';
 
 function stateTag(state: string): Markup {
   return html`<span class="tag tag-${state}">${state}</span>`;
@@ -60,7 +60,9 @@ function nextPart({ id, state, standsBecause }: Broadcast): Markup {
 
 const STATE_ORDER = [...STATES, 'waiting'] as const;
 
-function accountPart({ states, audience, settled, addsUp, uncertain, hungUpOn }: Account): Markup {
+function accountPart(account: Account | null): Markup {
+  if (account === null) return COUNTING;
+  const { states, audience, settled, addsUp, uncertain, hungUpOn } = account;
   const rows = STATE_ORDER.flatMap((state) => {
     const count = states[state] ?? 0;
     return count === 0

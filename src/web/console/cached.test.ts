@@ -61,3 +61,21 @@ test('by key, and no more of them than are allowed', async () => {
   for (const key of ['a', 'b', 'a', 'c', 'a', 'b']) assert.equal(await answer(key), key);
   assert.deepEqual(asked, ['a', 'b', 'c', 'b']);
 });
+
+test('a page does not wait for what takes long: it gets the last answer there was, and the new one later', async () => {
+  let finish: (value: string) => void = () => {};
+  const answer = cached(
+    () =>
+      new Promise<string>((resolve) => {
+        finish = resolve;
+      }),
+    0,
+  );
+  assert.equal(await answer.soon(10), null);
+  finish('first');
+  assert.equal(await answer.soon(10), 'first');
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assert.equal(await answer.soon(10), 'first', 'asked again, and not there yet');
+  finish('second');
+  assert.equal(await answer(), 'second');
+});

@@ -2,24 +2,30 @@
 
 export interface Cached<T> {
   (): Promise<T>;
+  /** The answer if it comes that soon, else the last one there was, else null. A fault is thrown if it comes that soon. */
+  soon(milliseconds: number): Promise<T | null>;
   /** The next caller gets a fresh answer. */
   forget(): void;
 }
 
 /** Of the time between two questions at most a twentieth is spent on the first: a slow one cannot keep the database busy. */
 const SHARE = 20;
+/** A question whose answer does not come in that time is lost with its connection, and asked again. */
+const LOST_MS = 30_000;
 
 /** @param everyMs how old an answer may be. */
 export function cached<T>(load: () => Promise<T>, everyMs: number): Cached<T> {
   let value: Promise<T> | null = null;
   let goodUntil = Number.NEGATIVE_INFINITY;
+  let last: T | null = null;
   const ask = (): Promise<T> => {
     if (value !== null && performance.now() < goodUntil) return value;
     const started = performance.now();
-    goodUntil = Number.POSITIVE_INFINITY;
+    goodUntil = started + LOST_MS;
     const asked = load().then(
       (answer) => {
         const now = performance.now();
+        last = answer;
         if (value === asked) goodUntil = now + Math.max(everyMs, SHARE * (now - started));
         return answer;
       },
@@ -31,11 +37,28 @@ export function cached<T>(load: () => Promise<T>, everyMs: number): Cached<T> {
     value = asked;
     return asked;
   };
+  const soon = async (milliseconds: number): Promise<T | null> => {
+    const answer = ask();
+    // Nobody may be left to hear of it.
+    answer.catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<T | null>((resolve) => {
+      timer = setTimeout(() => resolve(last), milliseconds);
+    });
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  };
   return Object.assign(ask, {
+    soon,
     forget: () => {
       value = null;
     },
   });
+}
+
+export interface CachedBy<T> {
+  (key: string): Promise<T>;
+  soon(key: string, milliseconds: number): Promise<T | null>;
+  forget(): void;
 }
 
 /** One cached answer for each key; the least lately asked is dropped. */
@@ -43,9 +66,9 @@ export function cachedBy<T>(
   load: (key: string) => Promise<T>,
   everyMs: number,
   keysMax = 64,
-): { (key: string): Promise<T>; forget(): void } {
+): CachedBy<T> {
   const answers = new Map<string, Cached<T>>();
-  const ask = (key: string): Promise<T> => {
+  const of = (key: string): Cached<T> => {
     const answer = answers.get(key) ?? cached(() => load(key), everyMs);
     answers.delete(key);
     answers.set(key, answer);
@@ -53,7 +76,12 @@ export function cachedBy<T>(
       const [oldest = ''] = answers.keys();
       answers.delete(oldest);
     }
-    return answer();
+    return answer;
   };
-  return Object.assign(ask, { forget: () => answers.clear() });
+  return Object.assign((key: string) => of(key)(), {
+    soon: (key: string, milliseconds: number) => of(key).soon(milliseconds),
+    forget: () => {
+      for (const answer of answers.values()) answer.forget();
+    },
+  });
 }

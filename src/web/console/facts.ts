@@ -33,14 +33,15 @@ export interface Settled {
 }
 
 export interface Facts {
-  /** The last 24 hours. */
-  report(): Promise<GuardReport>;
+  /** The last 24 hours; null while it is being counted for the first time. */
+  report(): Promise<GuardReport | null>;
   /** The last hour. */
   perMinute(): Promise<readonly MinuteCount[]>;
   verdicts(filter: VerdictFilter): Promise<readonly VerdictRow[]>;
   held(): Promise<HeldSummary>;
   broadcasts(): Promise<readonly BroadcastRow[]>;
-  account(id: string): Promise<Account>;
+  /** Null while it is being counted for the first time. */
+  account(id: string): Promise<Account | null>;
   settled(id: string): Promise<Settled>;
   replies(id: string): Promise<readonly ReplyGroup[]>;
   halts(): Promise<readonly HaltRow[]>;
@@ -52,6 +53,8 @@ export interface Facts {
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const VERDICTS_AT_ONCE = 100;
+/** A page waits that long for what takes the database long over millions of rows; the figure comes with the stream. */
+const SLOW_MS = 1500;
 const REPLIES_MAX = 8;
 const FINAL = FINAL_STATES.map((state) => STATES.indexOf(state));
 /** The rate of a broadcast is drawn from at most this many counts. */
@@ -100,12 +103,12 @@ export function createFacts(app: App): Facts {
   const halts = cached(() => listHalts(db), 500);
   const freezes = cached(() => listFrozen(db), 500);
   return {
-    report,
+    report: () => report.soon(SLOW_MS),
     perMinute,
     verdicts: (filter) => verdicts(JSON.stringify(filter)),
     held,
     broadcasts,
-    account,
+    account: (id) => account.soon(id, SLOW_MS),
     settled,
     replies,
     halts,

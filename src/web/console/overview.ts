@@ -6,7 +6,7 @@ import { sendingCards } from './broadcast-parts.ts';
 import { html, type Markup } from './html.ts';
 import { verdictItem } from './verdict-rows.ts';
 import { type Desk, type LoadedPage, type Page, type PlotData, plot } from './view.ts';
-import { counted, empty, figure, lengthOf } from './words.ts';
+import { COUNTING, counted, empty, figure, lengthOf } from './words.ts';
 
 const NEWEST = 10;
 const MINUTES = 60;
@@ -31,7 +31,8 @@ export function minutePlot(rows: readonly MinuteCount[], now: Date): PlotData {
   return { x, series, unit: 'calls' };
 }
 
-function numbersPart(report: GuardReport): Markup {
+function numbersPart(report: GuardReport | null): Markup {
+  if (report === null) return COUNTING;
   const { nearMisses, refused, split, held, leaked, calls, passed } = report;
   const leak =
     leaked.calls > 0 &&

@@ -78,7 +78,7 @@ async function load({ facts, app }: Desk, { query, now }: Request): Promise<Load
   const filter = filterOf(query);
   const [rows, report] = await Promise.all([facts.verdicts(filter), facts.report()]);
   const seen = <K extends 'gate' | 'identity'>(name: K): string[] =>
-    report.rows.map((row) => row[name]);
+    (report?.rows ?? []).map((row) => row[name]);
   const gates = [...new Set([...seen('gate'), ...rows.map(({ gate }) => gate)])].sort();
   const callers = app.config.gates.callers.map(({ name }) => name);
   const identities = [...new Set([...callers, ...seen('identity')])].sort();

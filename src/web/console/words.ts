@@ -75,6 +75,9 @@ export function verdictBadge(kind: string): Markup {
   return html`<span class="tag tag-${kind}">${KINDS[kind] ?? kind}</span>`;
 }
 
+/** In place of figures that are not there yet. */
+export const COUNTING: Markup = html`<p class="soft counting">Counting…</p>`;
+
 /** Nothing to see, said kindly. */
 export function empty(title: string, text: Content): Markup {
   return html`<div class="nothing"><p class="nothing-title">${title}</p><p>${text}</p></div>`;
