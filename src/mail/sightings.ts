@@ -256,8 +256,8 @@ function sightingOf(local: Piece, domain: Piece, place: Place): Sighting | null 
   const ofText = simple
     ? plusReading(local.text, domain.text)
     : otherReadings(local.text, best, domain.text);
-  const inName = NAMED_FILE.exec(domain.text)?.[1];
-  const readings = inName === undefined ? ofText : [...ofText, canonical(best, inName)];
+  const inName = withoutFileEnding(domain.text);
+  const readings = inName === null ? ofText : [...ofText, canonical(best, inName)];
   return {
     address,
     start: place.start,
@@ -351,9 +351,20 @@ function cutsAfter(name: string): readonly string[] {
 const FILE_ENDING =
   /\.(?:avif|bmp|css|gif|html?|ico|jpe?g|js|json|mjs|pdf|php|png|svg|webp|aspx?|jsp|tsx?)$/i;
 
-/** A file that is called by somebody's address: `ann@home.test.csv`. */
-const NAMED_FILE =
-  /^(.+\.[^.]+)\.(?:csv|docx?|eml|html?|ics|json|log|msg|ods|odt|pdf|png|jpe?g|rtf|tsv|txt|vcf|xlsx?|xml|zip)$/i;
+const FILE_ENDINGS = new Set(
+  'csv doc docx eml htm html ics jpeg jpg json log msg ods odt pdf png rtf tsv txt vcf xls xlsx xml zip'.split(
+    ' ',
+  ),
+);
+
+const FILE_ENDING_MAX = 4;
+
+/** The domain in the name of a file that is called by somebody's address: `ann@home.test.csv`. */
+function withoutFileEnding(domain: string): string | null {
+  const dot = domain.lastIndexOf('.');
+  if (domain.length - dot > FILE_ENDING_MAX + 1 || domain.indexOf('.') === dot) return null;
+  return FILE_ENDINGS.has(domain.slice(dot + 1).toLowerCase()) ? domain.slice(0, dot) : null;
+}
 
 /** No dot, a last label that is no top-level domain, or a file name. */
 function isWeak(domain: string): boolean {
