@@ -78,8 +78,9 @@ function phaseText({ progress, halted }: Sending): string {
   return phase === 'sending' ? `ring ${ring}` : PHASES[phase];
 }
 
-export function progressBar(done: number, of: number, label: string): Markup {
-  return html`<progress class="bar" max="${Math.max(1, of)}" value="${Math.min(done, of)}" aria-label="${label}"></progress>`;
+/** @param kind colours it: a state of the account. */
+export function progressBar(done: number, of: number, label: string, kind = 'accepted'): Markup {
+  return html`<progress class="bar bar-${kind}" max="${Math.max(1, of)}" value="${Math.min(done, of)}" aria-label="${label}"></progress>`;
 }
 
 export function sendingPart(sending: Sending, now: Date): Markup {

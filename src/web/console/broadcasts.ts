@@ -68,7 +68,7 @@ function accountPart(account: Account | null): Markup {
     return count === 0
       ? []
       : [
-          html`<tr><th scope="row"><span class="swatch s-${state}"></span>${state}</th><td class="wide-cell">${progressBar(count, audience, state)}</td><td class="num">${figure(count)}</td></tr>`,
+          html`<tr><th scope="row">${state}</th><td class="wide-cell">${progressBar(count, audience, state, state)}</td><td class="num">${figure(count)}</td></tr>`,
         ];
   });
   return html`<table class="table table-sm account"><tbody>${rows}</tbody></table>
