@@ -5,7 +5,7 @@ import type { Fault } from '../base/errors.ts';
 import { type Config, toConfig } from '../config.ts';
 import { startApi } from '../web/api.ts';
 import { claimDataDirectory, refuseSecondServer } from '../web/claim.ts';
-import { startConsole } from '../web/console.ts';
+import { type Console, startConsole } from '../web/console.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
 
 const HELP = `Usage: undisclosed serve
@@ -56,6 +56,7 @@ async function serveUntil(
   io: CommandIo,
 ): Promise<void> {
   let lost: Fault | null = null;
+  let page: Console | null = null;
   const app = await startApp({
     config,
     env: io.env,
@@ -66,7 +67,7 @@ async function serveUntil(
     },
   });
   try {
-    const page = config.console === null ? null : await startConsole(app, config.console);
+    if (config.console !== null) page = await startConsole(app, config.console);
     const api = await startApi(app, stop, page?.origin ?? null);
     for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
     if (page !== null) {
@@ -76,9 +77,10 @@ async function serveUntil(
     io.stdout(`ready ${config.socket}\n`);
     await app.releases.takeUp();
     await stopped;
-    await page?.close();
     await api.close();
   } finally {
+    // Also where the API could not start: a listener that is left keeps the process.
+    await page?.close();
     await app.close();
   }
   if (lost !== null) throw lost;
