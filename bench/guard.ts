@@ -6,10 +6,9 @@
  *
  * `--people` known addresses, `--messages` in the long run. Prints one JSON document:
  *
- * - `perSecond`, `harakaPerSecond`, `postfixPerSecond`: the median of `rounds`, taken in turn; 3 KB, the number of connections
- *   with which each of them is fastest (`connections`), one command at a time as most clients send, until the last accepted
- *   message is in the sink; `triedPerSecond` has all numbers of connections. `timesHaraka`, `timesPostfix`: their ratios.
- *   `withPipelining`: ours from a client that sends groups of commands.
+ * - `perSecond`, `harakaPerSecond`, `postfixPerSecond`: the median of `rounds`, taken in turn; 3 KB, each of them in the way that
+ *   it is fastest (`ways`: a number of connections, with or without PIPELINING), until the last accepted message is in the sink;
+ *   `triedPerSecond` has all ways. `timesHaraka`, `timesPostfix`: their ratios.
  * - `leaks`, `leaksRefused`, `leaksAccepted`: every thousandth message shows two people to each other; `lost`: accepted and not
  *   in the sink, or the other way round, over all messages through us.
  * - `addedP50Ms`, `addedP99Ms`: from the last byte of content to its reply, at 60 % of `perSecond`, beyond what the sink itself
@@ -33,7 +32,6 @@ import { cpuSecondsOf } from './usage.ts';
 const LEAK_EVERY = 1000;
 /** Share of its own highest rate at which the latency is measured. */
 const EASY = 0.6;
-const CONNECTIONS = [20, 60, 200];
 const TENTHS = 10;
 /** Seconds that one load of a relay should take about. */
 const LOAD_SECONDS = 6;
@@ -61,46 +59,57 @@ interface Contestant {
   readonly cpu: () => Readonly<Record<string, number>>;
 }
 
-interface Raced extends Contestant {
-  /** Messages a second with each number of connections, once. */
-  readonly tried: Readonly<Record<number, number>>;
-  /** The number that suits it best. */
+/** How a source talks to a relay. */
+interface Way {
   readonly connections: number;
+  readonly pipelining: boolean;
+}
+
+interface Raced extends Contestant {
+  /** Messages a second in every way, once. */
+  readonly tried: Readonly<Record<string, number>>;
+  /** The way that suits it best. */
+  readonly way: Way;
   readonly loads: readonly Load[];
 }
 
-/** With each number of connections, after a warm-up. */
+const WAYS: readonly Way[] = [20, 60, 200].flatMap((connections) =>
+  [false, true].map((pipelining) => ({ connections, pipelining })),
+);
+
+const nameOf = ({ connections, pipelining }: Way): string =>
+  `${connections}${pipelining ? ' pipelining' : ''}`;
+
+/** In every way, after a warm-up. */
 async function tried(
   loads: Loads,
   { name, port, warmUp }: Contestant,
-): Promise<Readonly<Record<number, number>>> {
-  const perSecond: Record<number, number> = {};
+): Promise<Pick<Raced, 'tried' | 'way'> & { readonly perSecond: number }> {
+  const speeds: Record<string, number> = {};
+  let best = { way: WAYS[0] as Way, perSecond: 0 };
   await loads.run({ port, messages: warmUp, connections: 60 });
-  for (const connections of CONNECTIONS) {
-    const load = await loads.run({ port, messages: 2000, connections });
-    perSecond[connections] = Math.round(load.perSecond);
+  for (const way of WAYS) {
+    const { perSecond } = await loads.run({ port, messages: 2000, ...way });
+    speeds[nameOf(way)] = Math.round(perSecond);
+    if (perSecond > best.perSecond) best = { way, perSecond };
   }
-  log(`${name} by connections: ${JSON.stringify(perSecond)}`);
-  return perSecond;
+  log(`${name} by connections: ${JSON.stringify(speeds)}`);
+  return { tried: speeds, ...best };
 }
 
 /** All of them in turn, so that whatever else the machine does meets each of them. */
 async function race(loads: Loads, contestants: readonly Contestant[]): Promise<readonly Raced[]> {
   const racing: (Raced & { readonly messages: number; readonly loads: Load[] })[] = [];
   for (const one of contestants) {
-    const speeds = await tried(loads, one);
-    const [best = [20, 0]] = Object.entries(speeds)
-      .map(([connections, perSecond]) => [Number(connections), perSecond] as const)
-      .sort(([, slower], [, faster]) => faster - slower);
-    const wanted = Math.ceil((best[1] * LOAD_SECONDS) / LEAK_EVERY) * LEAK_EVERY;
-    const messages = Math.min(LOAD_MAX, wanted);
-    racing.push({ ...one, tried: speeds, connections: best[0], messages, loads: [] });
+    const { perSecond, ...found } = await tried(loads, one);
+    const wanted = Math.ceil((perSecond * LOAD_SECONDS) / LEAK_EVERY) * LEAK_EVERY;
+    racing.push({ ...one, ...found, messages: Math.min(LOAD_MAX, wanted), loads: [] });
   }
   for (let round = 0; round < rounds; round++) {
     for (const one of racing) {
-      const { port, connections, messages: count } = one;
+      const { port, way, messages: count } = one;
       const leakEvery = one.leaks ? LEAK_EVERY : 0;
-      const load = await loads.run({ port, messages: count, connections, leakEvery }, one.cpu);
+      const load = await loads.run({ port, messages: count, ...way, leakEvery }, one.cpu);
       log(`${one.name} ${load.perSecond.toFixed(0)}/s ${JSON.stringify(rounded(load.cpu))}`);
       one.loads.push(load);
     }
@@ -170,17 +179,12 @@ interface LongRun {
   readonly loads: readonly Load[];
 }
 
-async function longRun(
-  loads: Loads,
-  house: House,
-  port: number,
-  connections: number,
-): Promise<LongRun> {
+async function longRun(loads: Loads, house: House, port: number, way: Way): Promise<LongRun> {
   const done: Load[] = [];
   const memoryMb: number[] = [];
   house.memory();
   for (let tenth = 0; tenth < TENTHS; tenth++) {
-    const request = { port, messages: messages / TENTHS, leakEvery: LEAK_EVERY, connections };
+    const request = { port, messages: messages / TENTHS, leakEvery: LEAK_EVERY, ...way };
     done.push(await loads.run(request, () => ({ ...house.cpu() })));
     const { oursMb, postgresMb } = house.memory();
     memoryMb.push(oursMb);
@@ -217,13 +221,9 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
     if (ours === undefined || haraka === undefined || postfix === undefined)
       throw new Error('a relay is missing');
     for (const relay of relays.splice(0)) await relay.stop();
-    const grouped = await loads.run({
-      ...{ port, messages: LOAD_MAX, leakEvery: LEAK_EVERY, pipelining: true },
-      connections: ours.connections,
-    });
     const latency = await latencyAt(loads, sinkPort, port, speedOf(ours) * EASY);
-    const long = await longRun(loads, house, port, ours.connections);
-    const all = [...ours.loads, grouped, latency.ours, ...long.loads];
+    const long = await longRun(loads, house, port, ours.way);
+    const all = [...ours.loads, latency.ours, ...long.loads];
     checkLeaks(all);
     const byName = <T>(of: (one: Raced) => T): Record<string, T> =>
       Object.fromEntries([ours, haraka, postfix].map((one) => [one.name.toLowerCase(), of(one)]));
@@ -239,8 +239,7 @@ async function measured(house: House, loads: Loads, sinkPort: number, port: numb
       postfixPerSecond: speedOf(postfix),
       timesHaraka: speedOf(ours) / speedOf(haraka),
       timesPostfix: speedOf(ours) / speedOf(postfix),
-      withPipelining: grouped.perSecond,
-      connections: byName((one) => one.connections),
+      ways: byName((one) => nameOf(one.way)),
       triedPerSecond: byName((one) => one.tried),
       leaks: sum((load) => load.leaks),
       leaksRefused: sum((load) => load.refused),
