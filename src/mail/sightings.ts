@@ -148,7 +148,12 @@ function scanPlain(
     if (domain === null || local.text === '') continue;
     const sighting = sightingOf(local, domain, place ?? { start: local.start, end: domain.end });
     if (sighting === null) continue;
-    found.push(sighting);
+    const spaced = spacedLocal(text, local, domain);
+    found.push(
+      spaced === null
+        ? sighting
+        : { ...sighting, readings: [canonical(spaced, domain.text), ...sighting.readings] },
+    );
     // a@b.test@c.test: what stood as a domain is no local part again.
     if (!sighting.weak) limit = domain.end;
   }
@@ -179,6 +184,13 @@ function inTable(allowed: Uint8Array, code: number): boolean {
 function readLocal(text: string, at: number, limit: number): Piece {
   if (text.charCodeAt(at - 1) === 0x22) return readQuotedLocal(text, at);
   return unquotedLocal(text, at, limit);
+}
+
+/** `<ann b@x.test>`: programs that leave out the quotes mean all of it, and readers' programs show it so. */
+function spacedLocal(text: string, { start, quoted }: Piece, { end }: Piece): string | null {
+  if (quoted || text.charCodeAt(end) !== 0x3e || text.charCodeAt(start - 1) !== 0x20) return null;
+  const before = text.slice(Math.max(0, start - QUOTED_LOCAL_MAX), end);
+  return /<([^\s<>"@][^<>"@\r\n]*)@[^@]*$/.exec(before)?.[1] ?? null;
 }
 
 function unquotedLocal(text: string, end: number, limit: number): Piece {

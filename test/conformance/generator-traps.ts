@@ -240,6 +240,25 @@ const STRUCTURE_TRAPS: readonly Trap[] = [
   },
 ];
 
+/** Orders to the provider that whoever sends may not give: a list for all, two documents of which one counts, one that is none. */
+const COMMANDS: readonly (readonly (readonly [string, string])[])[] = [
+  [['X-MC-PreserveRecipients', 'true']],
+  [
+    ['X-SMTPAPI', '{"category":"a"}'],
+    ['x-smtpapi', '{"category":"b"}'],
+  ],
+  [['X-MSYS-API', '{"options":']],
+  [['X-Mailgun-Recipient-Variables', '{{ variables }']],
+];
+
+const COMMAND_TRAPS: readonly Trap[] = COMMANDS.map((fields) => ({
+  ...mimeTrap(`command-${fields[0]?.[0].toLowerCase()}`, 'provider-command', (plan) => {
+    plan.fields.push(...fields.map(([name, value]): [string, string] => [name, value]));
+  }),
+  fault: true,
+  policies: ALL_POLICIES,
+}));
+
 export const MIME_TRAPS: readonly Trap[] = [
   ...LIST_TRAPS,
   ...LIST_FIELDS,
@@ -249,4 +268,5 @@ export const MIME_TRAPS: readonly Trap[] = [
   bccTrap('Resent-Bcc'),
   ...FIELD_TRAPS,
   ...STRUCTURE_TRAPS,
+  ...COMMAND_TRAPS,
 ];

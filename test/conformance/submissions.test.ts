@@ -16,7 +16,8 @@ import { describeViolations, openRig, type Rig, type Tally } from './submissions
 
 const COUNT = 10_000;
 /** Chance finds what nobody thought of; what it found is found again with its seed. */
-const SEED = Number(process.env.UNDISCLOSED_SEED ?? Math.trunc(Math.random() * 2 ** 31));
+/** The same in every run; `npm run conformance` takes another each time. */
+const SEED = Number(process.env.UNDISCLOSED_SEED ?? 1_123_058_449);
 const CLEAN_PASSED_MIN = 0.95;
 
 /** Its findings are notes, whatever the policy: nothing is stopped for them. */
