@@ -27,7 +27,8 @@ export async function signIns(stage: Stage): Promise<readonly SignIn[]> {
   for (const operator of ['alice', 'bob']) {
     const words = ['console', '--as', operator, '--minutes', String(SIGN_IN_MINUTES)];
     const { url } = await quietly<{ url: string }>(stage, words);
-    made.push({ operator, url });
+    // Cookies go by the name of the host: with two names one browser can be both people.
+    made.push({ operator, url: operator === 'bob' ? url.replace('127.0.0.1', 'localhost') : url });
   }
   return made;
 }
@@ -58,7 +59,7 @@ export function sayConsole(stage: Stage, signedIn: readonly SignIn[], people: nu
   io.stdout('\n');
   say(
     stage,
-    `The console is running, with what this demo did. A second notice is leaving for ${people} people, as slowly as large receivers take mail: watch it, and halt it. What is held takes two people to release, so sign in as one in this browser and as the other in a private window. Each link works once.`,
+    `The console is running, with what this demo did. A second notice is leaving for ${people} people, as slowly as large receivers take mail: watch it, and halt it. What is held takes two people to release: open one link in a tab and the other in another. Each link works once.`,
     '',
   );
   io.stdout('\n');

@@ -55,7 +55,10 @@ test('the demo tells everybody, stops each mistake, and ends with a console that
     assert.equal(text.match(/REFUSED:/g)?.length, 4);
     assert.match(text, /sent as private copies\./);
     for (const operator of ['alice', 'bob']) {
-      const url = new RegExp(`^${operator} +(http://127\\.0\\.0\\.1:\\S+)$`, 'm').exec(text)?.[1];
+      const url = new RegExp(
+        `^${operator} +(http://(?:127\\.0\\.0\\.1|localhost):\\S+)$`,
+        'm',
+      ).exec(text)?.[1];
       assert.ok(url !== undefined, text);
       const answer = await fetch(url);
       assert.equal(answer.status, 200);
