@@ -7,7 +7,7 @@ import { GuardHouse, type ServeProcess } from '../support/guard-house.ts';
 import { type ScriptedSink, startScriptedSink } from '../support/scripted-sink.ts';
 import { SubmissionClient } from '../support/submission-client.ts';
 
-const NAMES = ['news', 'shop', 'tried', 'staff', 'leave', 'variants'] as const;
+const NAMES = ['news', 'shop', 'tried', 'staff', 'leave', 'variants', 'locked'] as const;
 type Name = (typeof NAMES)[number];
 const POLICIES = { shop: 'transactional', staff: 'person' } as const;
 const keyOf = (name: Name): string => `key-of-${name}`;
@@ -30,6 +30,7 @@ async function start(): Promise<void> {
         name,
         policy: name in POLICIES ? POLICIES[name as keyof typeof POLICIES] : 'bulk',
         ...(name === 'tried' ? { mode: 'shadow' } : {}),
+        ...(name === 'locked' ? { recipientDomains: ['home.example'] } : {}),
         keySha256: sha256(keyOf(name)),
       })),
     },
@@ -124,6 +125,18 @@ test('addresses and links of List-Unsubscribe are personal, too', async () => {
   for (let row = 0; row < 10; row++) assert.match(await send('leave', row, header(row)), /taken/);
   assert.match(await send('leave', 10, header(6)), /^250 .*held/);
   assert.match(await send('leave', 10, header(10)), /taken/);
+});
+
+test('what was refused, or held for another reason, teaches nothing: the right reader still gets theirs', async () => {
+  for (let row = 0; row < 12; row++) assert.match(await send('locked', row, {}), /taken/);
+  const exposing = { link: linkOf(50), more: `Cc: ${readerOf(51)}\r\n` };
+  assert.match(await send('locked', 60, exposing), /^550/);
+  const elsewhere = 'reader51@elsewhere.example';
+  const content = `From: ${FROM}\r\nTo: ${elsewhere}\r\nSubject: News\r\n\r\n${linkOf(51)}\r\n`;
+  const answer = await clients.get('locked')?.send(FROM, [elsewhere], content);
+  assert.match(answer ?? '', /^250 .*held/);
+  for (const row of [50, 51]) assert.match(await send('locked', row, {}), /taken/, `${row}`);
+  assert.match(await send('locked', 60, { link: linkOf(50) }), /^250 .*held/);
 });
 
 test('receipts are compared with those of their kind, not with what others are sent', async () => {
