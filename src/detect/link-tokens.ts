@@ -7,8 +7,8 @@ export type LinkTokens = ReadonlyMap<string, string>;
 
 const LINK = /https?:\/\/[^\s"'<>()\\]{8,2000}/g;
 const LINKS_MAX = 500;
-/** RFC 2369: where leaving is asked for by mail, the token often stands in the address. */
-const MAIL_LINK = /<mailto:([^\s<>"?@]{16,256})@([^\s<>"?@]{1,255})/gi;
+/** RFC 2369: where leaving is asked for by mail, the token stands in the address or in the subject. */
+const MAIL_LINK = /<mailto:([^\s<>"@]{1,256})@([^\s<>"@]{1,500})/gi;
 const LINK_FIELDS = new Set(['list-unsubscribe', 'list-archive', 'list-help']);
 /** Of pages for everybody: files, and what web analysis adds. */
 const FILE = /\.(?:png|jpe?g|gif|svg|webp|css|js|woff2?|ico)$/i;
@@ -41,9 +41,8 @@ export function linkTokens(message: ParsedMessage): LinkTokens {
   for (const { lower, value } of message.headers) {
     if (!LINK_FIELDS.has(lower)) continue;
     readLinks(value, slots);
-    for (const [, local = '', rest = ''] of value.matchAll(MAIL_LINK)) {
-      if (isOpaque(local)) note(slots, `mailto:*@${rest}`, local);
-    }
+    for (const [, local = '', rest = ''] of value.matchAll(MAIL_LINK))
+      readLink(`mailto:/${local}/${rest}`, slots);
   }
   const tokens = new Map<string, string>();
   for (const [slot, token] of slots) if (token !== null) tokens.set(slot, token);
@@ -60,8 +59,7 @@ function readLinks(text: string, slots: Map<string, string | null>): void {
 }
 
 function readLink(link: string, slots: Map<string, string | null>): void {
-  const [address = '', ...queries] =
-    link.includes('?') || link.includes('#') ? link.split(QUERY) : [link];
+  const [address = '', ...queries] = link.includes('#') ? link.split(QUERY) : link.split('?');
   const segments = address.split('/');
   let shapes: readonly string[] | null = null;
   const noteAt = (place: string, token: string): void => {

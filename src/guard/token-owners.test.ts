@@ -10,13 +10,13 @@ const reader = (row: number): string => `reader${row}@home.example`;
 /** A memory, and what it says of each message that passes unless something is found in it. */
 function memory(): {
   readonly owners: TokenOwners;
-  readonly send: (row: number, token: string, slot?: string) => boolean;
+  readonly send: (row: number, token: string, slot?: string, days?: number) => boolean;
 } {
   const owners = new TokenOwners(randomBytes(8));
   return {
     owners,
-    send: (row, value, slot = SLOT) => {
-      const look = owners.look(() => 'shop');
+    send: (row, value, slot = SLOT, days = 0) => {
+      const look = owners.look(() => 'shop', days * 86_400_000);
       const isFound = look.hadByOther(reader(row), new Map([[slot, value]]));
       if (!isFound) look.learn();
       return isFound;
@@ -108,7 +108,7 @@ describe('a token that another reader had in an earlier call', () => {
     const { owners, send } = memory();
     for (let row = 0; row < 20; row++) send(row, token(row));
     assert.equal(send(30, token(1), 'https://shop.example/order/* 4'), false);
-    const elsewhere = owners.look(() => 'other');
+    const elsewhere = owners.look(() => 'other', 0);
     assert.equal(elsewhere.hadByOther(reader(30), new Map([[SLOT, token(1)]])), false);
     assert.equal(send(30, token(1)), true);
   });
@@ -116,7 +116,7 @@ describe('a token that another reader had in an earlier call', () => {
   it("is nobody's where the call did not go on", () => {
     const { owners, send } = memory();
     for (let row = 0; row < 20; row++) send(row, token(row));
-    const stopped = owners.look(() => 'shop');
+    const stopped = owners.look(() => 'shop', 0);
     stopped.hadByOther(reader(20), new Map([[SLOT, token(500)]]));
     stopped.learn();
     assert.equal(send(500, token(500)), true);

@@ -3,10 +3,11 @@
  * message is a call of its own, and what `copies-compared` sees within one call is seen here from call to call.
  *
  * Invariants: pure and deterministic under one key; no token, link or address is kept, only keyed hashes; never more than
- * TOKENS_MAX tokens and SLOTS_MAX slots, 24 MB in all: the longest unused go first, and what is forgotten is found no more.
+ * 2 * TOKENS_MAX tokens and SLOTS_MAX slots, 25 MB in all, nor a token unused for two weeks; what is forgotten is found no more.
  */
 
 import { createSecretKey, randomBytes } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
 import type { LinkTokens } from '../detect/link-tokens.ts';
 import { kept } from '../mail/kept.ts';
 import { hash32 } from './campaign.ts';
@@ -23,10 +24,15 @@ const REPEATS_MIN = 5;
 /** Found between others that were fine it may be a page; where rows have shifted, one follows the other. */
 const FINE_MIN = 3;
 
-/** Two generations of 8 MB: a power of two of entries, filled to three quarters. */
+/**
+ * After so long the younger of two generations becomes the older. A reader whose address has changed keeps their link to leave:
+ * longer, and each campaign would be held for them until the next start.
+ */
+const GENERATION_MS = 7 * 86_400_000;
+/** Two generations of 8 MB: a power of two of entries, filled to three quarters. Emptying one takes 5 ms. */
 const ENTRIES = 2 ** 19;
 const TOKENS_MAX = ENTRIES * 0.75;
-/** About 300 bytes each. */
+/** Measured: 380 bytes each. */
 const SLOTS_MAX = 20_000;
 
 /** What is known of one slot. */
@@ -68,6 +74,7 @@ export class TokenOwners {
   readonly #slots = new Map<string, Slot>();
   #young: Generation | null = null;
   #old: Generation | null = null;
+  #bornMs = Number.NEGATIVE_INFINITY;
 
   /** At least eight random bytes, of this process alone. */
   constructor(key: Buffer) {
@@ -76,7 +83,8 @@ export class TokenOwners {
   }
 
   /** `scopeOf`: within what a slot is the same one; asked where there is a token at all. */
-  look(scopeOf: () => string): TokenLook {
+  look(scopeOf: () => string, nowMs: number): TokenLook {
+    if (nowMs - this.#bornMs >= GENERATION_MS) this.#beginGeneration(nowMs);
     const asked: Asked[] = [];
     const taught: Asked[] = [];
     let scope: string | null = null;
@@ -168,14 +176,18 @@ export class TokenOwners {
 
   #add(high: number, low: number, reader: number): void {
     this.#young ??= new Generation();
-    if (this.#young.size === TOKENS_MAX) {
-      const emptied = this.#old ?? new Generation();
-      emptied.clear();
-      this.#old = this.#young;
-      this.#young = emptied;
-    }
+    if (this.#young.size === TOKENS_MAX) this.#beginGeneration(this.#bornMs);
     this.#young.find(high, low);
     this.#young.put(high, low, reader);
+  }
+
+  #beginGeneration(nowMs: number): void {
+    this.#bornMs = nowMs;
+    if (this.#young === null) return;
+    const emptied = this.#old ?? new Generation();
+    emptied.clear();
+    this.#old = this.#young;
+    this.#young = emptied;
   }
 
   #high(text: string): number {
@@ -199,7 +211,7 @@ export function openTokenOwners(): LookAtTokens {
     owners.look(() => {
       const type = policy === 'bulk' || first === undefined ? null : typeOf(first.bytes);
       return `${name}\n${type ?? ''}`;
-    });
+    }, systemClock.monotonicMs());
 }
 
 /** Nearly all of its readers had tokens of their own: no language, variant, page or product. */
