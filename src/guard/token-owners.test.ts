@@ -113,6 +113,14 @@ describe('a token that another reader had in an earlier call', () => {
     assert.equal(send(30, token(1)), true);
   });
 
+  it('is forgotten after two weeks without use: addresses change, links to leave stay', () => {
+    const { send } = memory();
+    for (const day of [0, 6, 8, 14])
+      for (let row = 0; row < 20; row++) if (day === 0 || row > 3) send(row, token(row), SLOT, day);
+    assert.equal(send(300, token(7), SLOT, 15), true);
+    assert.equal(send(300, token(3), SLOT, 15), false);
+  });
+
   it("is nobody's where the call did not go on", () => {
     const { owners, send } = memory();
     for (let row = 0; row < 20; row++) send(row, token(row));
