@@ -88,7 +88,7 @@ export function compareCopies(
   return findings;
 }
 
-function sharedToken(): Finding {
+export function sharedToken(): Finding {
   const where = { part: '', field: 'link', start: 0, end: 0 };
   return { id: 'shared-token', severity: 'risk', where, addresses: [], count: 1 };
 }

@@ -83,7 +83,7 @@ function exact(
 }
 
 /** FNV-1a over UTF-16 units with a final mix (MurmurHash3). */
-function hash32(word: string, seed: number): number {
+export function hash32(word: string, seed: number): number {
   let hash = seed ^ 0x811c_9dc5;
   for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x0100_0193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);

@@ -18,6 +18,7 @@ import { withAttachments } from './attachments.ts';
 import type { Greetings } from './greetings.ts';
 import type { Identity, Mode } from './identity.ts';
 import { type Judgement, type JudgeSettings, judgeCopies, type Submission } from './judge.ts';
+import { type LookAtTokens, openTokenOwners, type TokenLook } from './token-owners.ts';
 
 /** What a gate does now. keep: the call is stored, to be delivered or to wait for people; the caller is told it was taken. */
 export type Action = 'forward' | 'keep' | 'refuse' | 'defer';
@@ -249,15 +250,25 @@ class GateRoad implements Road {
   readonly #gate: string;
   readonly #options: GuardOptions;
   readonly #book: VerdictBook;
+  readonly #lookAt: LookAtTokens;
 
-  constructor(gate: string, options: GuardOptions, book: VerdictBook) {
+  constructor(gate: string, options: GuardOptions, book: VerdictBook, lookAt: LookAtTokens) {
     this.#gate = gate;
     this.#options = options;
     this.#book = book;
+    this.#lookAt = lookAt;
   }
 
   async decide(call: GuardedCall, identity: Identity): Promise<Decision> {
-    const assessed = await this.#assess(call, identity);
+    const look = this.#lookAt(call, identity);
+    const decision = await this.#decide(call, identity, look);
+    // What is put off comes again; what waits for people may be wrong for a reason that the judge does not see.
+    if (decision.action === 'keep' || decision.action === 'refuse') look.unlearn();
+    return decision;
+  }
+
+  async #decide(call: GuardedCall, identity: Identity, look: TokenLook): Promise<Decision> {
+    const assessed = await this.#assess(call, identity, look);
     const { mode } = identity;
     const action = actionOf(assessed.judgement.verdict, mode);
     const entry = newId('v');
@@ -275,8 +286,8 @@ class GateRoad implements Road {
     return this.#enter(assessed, identity, entry, action, sealed);
   }
 
-  async #assess(call: GuardedCall, identity: Identity): Promise<Assessed> {
-    const settings = this.#options.settings(identity);
+  async #assess(call: GuardedCall, identity: Identity, look: TokenLook): Promise<Assessed> {
+    const settings = { ...this.#options.settings(identity), hadByOther: look.hadByOther };
     const opened = withAttachments(call.copies);
     const copies = opened instanceof Promise ? await opened : opened;
     // People greet as they like.
@@ -295,6 +306,7 @@ class GateRoad implements Road {
         );
       }
     }
+    if (judgement.verdict.kind === 'pass') look.learn();
     const judged: Assessed = { judgement, campaign: null };
     if (this.#options.halted(identity)) return deferred(judged, 'halted');
     if (judgement.verdict.kind === 'defer') return judged;
@@ -380,8 +392,9 @@ function refused({ judgement, campaign }: Assessed): Assessed {
 
 export function createGuard(options: GuardOptions): Guard {
   const book = new VerdictBook(options.db);
+  const lookAt = openTokenOwners();
   return {
-    road: (gate) => new GateRoad(gate, options, book),
+    road: (gate) => new GateRoad(gate, options, book, lookAt),
     close: () => book.close(),
   };
 }

@@ -5,9 +5,15 @@
  */
 
 import { detectAll } from '../detect/all.ts';
-import { type CopyTraits, compareCopies, copyTraits } from '../detect/copies-compared.ts';
+import {
+  type CopyTraits,
+  compareCopies,
+  copyTraits,
+  sharedToken,
+} from '../detect/copies-compared.ts';
 import type { DetectContext, RecordOf } from '../detect/detector.ts';
 import type { Finding } from '../detect/finding.ts';
+import { type LinkTokens, linkTokens } from '../detect/link-tokens.ts';
 import { type Mention, mentionsIn } from '../detect/mentions.ts';
 import { canonicalAddress } from '../mail/address.ts';
 import type { Envelope } from '../mail/envelope.ts';
@@ -30,6 +36,8 @@ export interface JudgeSettings {
   readonly isCustomer?: (canonical: string) => boolean;
   /** What is known of the person at a canonical address. Left out where nothing is. */
   readonly recordOf?: RecordOf;
+  /** Whether another reader had one of these tokens in an earlier call. Left out where no calls are remembered. */
+  readonly hadByOther?: (reader: string, tokens: LinkTokens) => boolean;
   /** Names of detectors switched off, 'copies-compared' and 'defects' among them: for tests that show what each catches. */
   readonly off?: ReadonlySet<string>;
   /** Told of an internal fault behind a `defer`. Its text may hold content of the message: for a redacting log only. */
@@ -65,13 +73,7 @@ export function judgeCopies(copies: readonly Submission[], settings: JudgeSettin
     const everybody =
       copies.length === 1 ? readersOf[0] : new Set(readersOf.flatMap((all) => [...all]));
     const circumstances = circumstancesOf(everybody ?? new Set(), settings);
-    // People do not merge; what they write to several is one text.
-    const traits: CopyTraits[] | null =
-      copies.length > 1 &&
-      settings.policy.name !== 'person' &&
-      !settings.off?.has('copies-compared')
-        ? []
-        : null;
+    const traits: CopyTraits[] | null = copies.length > 1 && isCompared(settings) ? [] : null;
     const judgements = copies.map((copy, index) =>
       judgeCopy(copy, readersOf[index] ?? new Set(), circumstances, settings, traits),
     );
@@ -82,6 +84,11 @@ export function judgeCopies(copies: readonly Submission[], settings: JudgeSettin
     settings.onFault?.(error);
     return FAULT;
   }
+}
+
+/** People do not merge; what they write to several is one text. */
+function isCompared({ policy, off }: JudgeSettings): boolean {
+  return policy.name !== 'person' && !off?.has('copies-compared');
 }
 
 const FAULT: Judgement = {
@@ -141,8 +148,14 @@ function judgeCopy(
   const [only] = readers;
   const reader = readers.size === 1 && only !== undefined ? only : null;
   const context: DetectContext = { ...circumstances, envelope: copy.envelope, reader };
-  const findings = detectAll(message, context, settings.off);
-  traits?.push(copyTraits(message, context));
+  const compared = traits === null ? null : copyTraits(message, context);
+  if (compared !== null) traits?.push(compared);
+  const detected = detectAll(message, context, settings.off);
+  const isShared =
+    reader !== null &&
+    isCompared(settings) &&
+    settings.hadByOther?.(reader, compared?.tokens ?? linkTokens(message)) === true;
+  const findings = isShared ? [...detected, sharedToken()] : detected;
   const mentions = mentionsIn(message);
   const shown = new Set<string>();
   for (const mention of mentions) {
