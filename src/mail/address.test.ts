@@ -158,6 +158,11 @@ test('only a local part beyond ASCII needs SMTPUTF8', () => {
   });
 });
 
+test('the capital sharp s folds as the small one does', () => {
+  assert.equal(canonicalAddress('GRO\u1e9e@x.test'), 'gross@x.test');
+  assert.equal(canonicalAddress('gro\u00df@x.test'), 'gross@x.test');
+});
+
 test('canonical form is a fixed point and reading never throws', () => {
   const anything = fc.oneof(
     fc.string({ unit: 'binary' }),

@@ -250,6 +250,8 @@ function foldCase(text: string): string {
   let folded = '';
   for (const character of text) {
     if (character === '\u0131') folded += character;
+    // ẞ, alone of all letters, is its own upper case and has ß as its lower one.
+    else if (character === '\u1e9e') folded += 'ss';
     else for (const upper of character.toUpperCase()) folded += upper.toLowerCase();
   }
   return folded.normalize('NFC');

@@ -148,12 +148,12 @@ function scanPlain(
     if (domain === null || local.text === '') continue;
     const sighting = sightingOf(local, domain, place ?? { start: local.start, end: domain.end });
     if (sighting === null) continue;
-    const spaced = spacedLocal(text, local, domain);
-    found.push(
-      spaced === null
-        ? sighting
-        : { ...sighting, readings: [canonical(spaced, domain.text), ...sighting.readings] },
-    );
+    const spaced = spacedLocals(text, local, domain);
+    if (spaced === NONE) found.push(sighting);
+    else {
+      const whole = spaced.map((each) => canonical(each, domain.text));
+      found.push({ ...sighting, embedded: [...sighting.embedded, ...whole] });
+    }
     // a@b.test@c.test: what stood as a domain is no local part again.
     if (!sighting.weak) limit = domain.end;
   }
@@ -186,11 +186,28 @@ function readLocal(text: string, at: number, limit: number): Piece {
   return unquotedLocal(text, at, limit);
 }
 
-/** `<ann b@x.test>`: programs that leave out the quotes mean all of it, and readers' programs show it so. */
-function spacedLocal(text: string, { start, quoted }: Piece, { end }: Piece): string | null {
-  if (quoted || text.charCodeAt(end) !== 0x3e || text.charCodeAt(start - 1) !== 0x20) return null;
-  const before = text.slice(Math.max(0, start - QUOTED_LOCAL_MAX), end);
-  return /<([^\s<>"@][^<>"@\r\n]*)@[^@]*$/.exec(before)?.[1] ?? null;
+/** The last word before a place: what may be the first of a name. */
+const WORD_BEFORE = /[\p{L}\p{N}_+.-]+$/u;
+
+/**
+ * `ann b@x.test` and `<ann b c@x.test>`: programs that leave out the quotes of a local part with spaces mean all of it, and readers'
+ * programs show it so. To count only where somebody is known to have that address.
+ */
+function spacedLocals(
+  text: string,
+  { text: local, start, quoted }: Piece,
+  { end }: Piece,
+): readonly string[] {
+  if (quoted || text.charCodeAt(start - 1) !== 0x20) return NONE;
+  const before = text.slice(Math.max(0, start - QUOTED_LOCAL_MAX), start - 1);
+  const word = WORD_BEFORE.exec(before)?.[0];
+  if (word === undefined) return NONE;
+  const spaced = [`${word} ${local}`];
+  if (text.charCodeAt(end) === 0x3e) {
+    const whole = /<([^\s<>"@][^<>"@\r\n]*)$/.exec(before)?.[1];
+    if (whole !== undefined && whole !== word) spaced.push(`${whole} ${local}`);
+  }
+  return spaced;
 }
 
 function unquotedLocal(text: string, end: number, limit: number): Piece {
