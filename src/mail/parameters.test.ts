@@ -66,6 +66,14 @@ test('what some clients take for part of a value is kept beside the other readin
   assert.deepEqual(comment.others, [['boundary', 'a(b)c']]);
 });
 
+test('a cut through a percent code is no cut', () => {
+  const { parameters } = readParameters(
+    "a/b; name*0*=utf-8''ann%4; name*1*=0x.test; name*2=%40",
+    100,
+  );
+  assert.equal(parameters.get('name'), 'ann@x.test%40');
+});
+
 test('parameters that no standard allows are read as far as they go and reported', () => {
   for (const given of ['a/b; =x', 'a/b; x="open', 'a/b; x="a"b', 'a/b; x=a"b']) {
     assert.deepEqual(read(given).defects, ['malformed-content-type'], given);

@@ -97,6 +97,12 @@ function joinSegments(list: readonly Segment[], defects: Set<DefectId>): string 
   }
   let charset = '';
   const chunks: Buffer[] = [];
+  // Neighbours are decoded together: programs join them first, and a cut may go through %XX.
+  let coded = '';
+  const flush = (): void => {
+    if (coded !== '') chunks.push(percentDecode(coded));
+    coded = '';
+  };
   for (const [place, segment] of ordered.entries()) {
     let value = segment.value;
     if (place === 0 && segment.encoded) {
@@ -107,8 +113,13 @@ function joinSegments(list: readonly Segment[], defects: Set<DefectId>): string 
         value = value.slice(start + 1);
       }
     }
-    chunks.push(segment.encoded ? percentDecode(value) : Buffer.from(value, 'utf8'));
+    if (segment.encoded) coded += value;
+    else {
+      flush();
+      chunks.push(Buffer.from(value, 'utf8'));
+    }
   }
+  flush();
   const reading = decodeCharset(Buffer.concat(chunks), charset);
   for (const defect of reading.defects) defects.add(defect);
   return reading.texts[0] ?? '';
