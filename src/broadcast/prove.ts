@@ -1,6 +1,6 @@
 /** The proof: the ledger with the rows and leaves behind its entries, for the one-file verifier. */
 
-import { verdictText } from '../guard/check.ts';
+import { verdictText } from '../guard/verdict-book.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { verifierKey } from '../ledger/checkpoint.ts';
 import { exportBundle, type Leaves, type PlacedLedgerEntry } from '../ledger/export.ts';

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { createGuard, type Guard, verdictText } from '../../src/guard/check.ts';
+import { createGuard, type Guard } from '../../src/guard/check.ts';
 import { identityOf } from '../../src/guard/identity.ts';
+import { verdictText } from '../../src/guard/verdict-book.ts';
 import { leafHash, merkleRoot } from '../../src/ledger/tree.ts';
 import { verdictBatch } from '../../src/store/verdicts.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';

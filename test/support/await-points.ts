@@ -18,7 +18,12 @@ interface RoadFile {
 export const ROAD: readonly RoadFile[] = [
   {
     file: 'src/guard/check.ts',
-    on: ['decide', '#assess', '#enter', '#writeAll', '#write', '#writeKept'],
+    on: ['decide', '#decide', '#assess', '#enter'],
+    off: [],
+  },
+  {
+    file: 'src/guard/verdict-book.ts',
+    on: ['#writeAll', '#write', '#writeKept'],
     off: ['close', '#gather', '#writeRows'],
   },
   { file: 'src/guard/outbox.ts', on: ['storeKept'], off: 'all others' },
