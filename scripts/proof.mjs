@@ -82,7 +82,10 @@ const tasks = [
 
 const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
 const earlier = existsSync(out) ? JSON.parse(readFileSync(out, 'utf8')) : {};
-const results = only !== undefined && earlier.commit === commit ? { ...earlier.results } : {};
+const date = new Date().toISOString().slice(0, 10);
+const results = {};
+for (const [name, result] of Object.entries(only === undefined ? {} : (earlier.results ?? {})))
+  results[name] = { commit: earlier.commit, date: earlier.date, ...result };
 log(`seed ${seed}`);
 let failed = false;
 for (const { name, args } of tasks) {
@@ -90,7 +93,7 @@ for (const { name, args } of tasks) {
   const started = performance.now();
   try {
     const result = await run(args);
-    results[name] = result;
+    results[name] = { ...result, commit, date };
     log(`${name}: ${((performance.now() - started) / 1000).toFixed(1)} s`);
   } catch (error) {
     failed = true;
@@ -98,7 +101,6 @@ for (const { name, args } of tasks) {
   }
 }
 const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GB`;
-const date = new Date().toISOString().slice(0, 10);
 const document = { commit, date, machine, node: process.version, seed, results };
 writeFileSync(out, `${JSON.stringify(document, null, 2)}\n`);
 log(`\n${out}`);

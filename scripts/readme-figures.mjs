@@ -104,6 +104,12 @@ const HEADLINES = {
       `${number(Math.max(...r.memoryMb))} MB at most, ${r.memoryGrowthMb < 0 ? '' : '+'}${number(r.memoryGrowthMb)} MB from the second tenth to the last`,
     ],
   ],
+  extent: (r) => [
+    [
+      'Who saw whom: 1,000 messages of 1,000 recipients, a million people apart; 100,000 people at random',
+      `**${r.separateSeconds.toFixed(1)} s**, ${number(r.separateMb)} MB; ${r.random100000Seconds.toFixed(1)} s, ${number(r.random100000Mb)} MB`,
+    ],
+  ],
   crash: (r) => [
     [
       `\`kill -9\` of the whole process group, ${r.kills} times in a release of ${number(r.people)}`,
@@ -129,14 +135,17 @@ const ORDER = Object.keys(HEADLINES);
 const placeOf = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 /** Named in the file itself (`readme`: [{ label, value }]), or every figure at the top of a measurement. */
-function rows({ results, readme }) {
+function rows({ results, readme, commit }) {
   if (Array.isArray(readme)) return readme.map(({ label, value }) => [label, String(value)]);
   const sorted = Object.entries(results).sort(([one], [other]) => placeOf(one) - placeOf(other));
   return sorted.flatMap(([name, result]) => {
-    if (HEADLINES[name] !== undefined && (typeof result.people === 'number' || result.shipped))
-      return HEADLINES[name](result);
-    const all = figures(result).map(([label, value]) => `${label} **${value}**`);
-    return all.length === 0 ? [] : [[words(name), all.slice(0, 6).join('; ')]];
+    const where =
+      result.commit === undefined || result.commit === commit ? '' : ` (${result.commit})`;
+    if (HEADLINES[name] !== undefined && (result.people || result.shipped || result.wantedSeconds))
+      return HEADLINES[name](result).map(([label, value]) => [`${label}${where}`, value]);
+    const { commit: _commit, date: _date, machine: _machine, ...own } = result;
+    const all = figures(own).map(([label, value]) => `${label} **${value}**`);
+    return all.length === 0 ? [] : [[`${words(name)}${where}`, all.slice(0, 6).join('; ')]];
   });
 }
 
@@ -150,7 +159,7 @@ function table() {
   const { machine, node, date, commit } = measured;
   const where = [machine, node === undefined ? null : `Node ${String(node).replace(/^v/, '')}`];
   const said = where.filter((each) => each !== null && each !== undefined).map(describe);
-  return `| measured | result |\n|---|---|\n${lines.join('\n')}\n\n${said.join(', ')}; ${String(date).slice(0, 10)}, commit ${String(commit).slice(0, 10)}. Repeat it: \`npm run proof\`.\n`;
+  return `| measured | result |\n|---|---|\n${lines.join('\n')}\n\n${said.join(', ')}; ${String(date).slice(0, 10)}, commit ${String(commit).slice(0, 10)}; rows with a commit of their own were measured on that one. Repeat it: \`npm run proof\`.\n`;
 }
 
 const describe = (value) =>
