@@ -10,6 +10,7 @@
 import { spawnSync } from 'node:child_process';
 // Named imports would fail on the older Node that may start this file: globSync came with Node 22.
 import fs, { existsSync, realpathSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +22,8 @@ const ROOT = path.dirname(path.dirname(realpathSync(fileURLToPath(import.meta.ur
 const TEST_FILES = ['src/**/*.test.ts', 'test/**/*.test.ts', 'demo/**/*.test.ts'];
 const LIMIT_MS = 10 * 60_000;
 const FILE_LIMIT_MS = 4 * 60_000;
-const CONCURRENCY = 2;
+/** One more than cores: the longest tests mostly wait (for deadlines, restarts and far sides). */
+const CONCURRENCY = Math.max(2, availableParallelism()) + 1;
 const SLOWEST_SHOWN = 8;
 const DETAIL_LINES = 60;
 const SLOW_MS = 2_000;
