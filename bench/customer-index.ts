@@ -6,12 +6,14 @@
  *     node bench/customer-index.ts [--people N]
  */
 
+import { parseArgs } from 'node:util';
 import { openCustomerIndex } from '../src/customers/customer-index.ts';
 import { keyringOf, newKeyringDocument } from '../src/keys/keyring.ts';
 import { testDatabase } from '../test/support/database.ts';
 import { log, report } from './run.ts';
 
-const people = Number(process.argv[process.argv.indexOf('--people') + 1] || 10_000_000);
+const { values } = parseArgs({ options: { people: { type: 'string', default: '10000000' } } });
+const people = Number(values.people);
 const LOOKUPS = 200_000;
 
 const database = await testDatabase();
