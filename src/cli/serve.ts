@@ -1,9 +1,10 @@
 /** `undisclosed serve`: the one process that holds the database's credentials and the keys. */
 
-import { startApp } from '../app.ts';
-import type { Fault } from '../base/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type App, startApp } from '../app.ts';
+import { Fault } from '../base/errors.ts';
 import { type Config, toConfig } from '../config.ts';
-import { startApi } from '../web/api.ts';
+import { type Api, startApi } from '../web/api.ts';
 import { claimDataDirectory, refuseSecondServer } from '../web/claim.ts';
 import { type Console, startConsole } from '../web/console.ts';
 import { type CommandIo, type ExitStatus, readOptions } from './command.ts';
@@ -57,6 +58,7 @@ async function serveUntil(
 ): Promise<void> {
   let lost: Fault | null = null;
   let page: Console | null = null;
+  let api: Api | null = null;
   const app = await startApp({
     config,
     env: io.env,
@@ -68,20 +70,36 @@ async function serveUntil(
   });
   try {
     if (config.console !== null) page = await startConsole(app, config.console);
-    const api = await startApi(app, stop, page?.origin ?? null);
+    api = await startApi(app, stop, page?.origin ?? null);
     for (const gate of app.gates) io.stdout(`gate ${gate.name} ${gate.address}\n`);
     if (page !== null) {
       const { origin, address } = page;
       io.stdout(`console ${origin}${origin === address ? '' : `, at ${address}`}\n`);
     }
     io.stdout(`ready ${config.socket}\n`);
-    await app.releases.takeUp();
+    await Promise.race([takeUp(app, io), stopped]);
     await stopped;
-    await api.close();
   } finally {
-    // Also where the API could not start: a listener that is left keeps the process.
+    // Whatever went wrong: a listener that is left keeps the process.
+    await api?.close();
     await page?.close();
     await app.close();
   }
   if (lost !== null) throw lost;
+}
+
+const TAKE_UP_MS = 1000;
+
+/** Broadcasts that were being released go on, as soon as the database says which. */
+async function takeUp(app: App, io: CommandIo): Promise<void> {
+  for (;;) {
+    try {
+      await app.releases.takeUp();
+      return;
+    } catch (error) {
+      const code = error instanceof Fault ? error.code : 'fault';
+      io.stderr(`release.not-taken-up ${JSON.stringify({ code })}\n`);
+      await sleep(TAKE_UP_MS, undefined, { ref: false });
+    }
+  }
 }
