@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { type Created, roadCommands } from './road-commands.ts';
-import { HERE, MAIN, type Stage, say } from './stage.ts';
+import { answerOf, HERE, MAIN, type Stage, say } from './stage.ts';
 
 export interface SignIn {
   readonly operator: string;
@@ -16,17 +16,11 @@ const SIGN_IN_MINUTES = 720;
 const RECEIVER_MS = 800;
 const CONNECTIONS = 8;
 
-async function quietly<T>(stage: Stage, words: readonly string[]): Promise<T> {
-  const { status, stdout } = await stage.processes.run([MAIN, ...words, '--json'], stage.env, true);
-  if (status > 1) throw new Error(`"undisclosed ${words.slice(0, 2).join(' ')}" did not work`);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null') as T;
-}
-
 export async function signIns(stage: Stage): Promise<readonly SignIn[]> {
   const made: SignIn[] = [];
   for (const operator of ['alice', 'bob']) {
     const words = ['console', '--as', operator, '--minutes', String(SIGN_IN_MINUTES)];
-    const { url } = await quietly<{ url: string }>(stage, words);
+    const { url } = await answerOf<{ url: string }>(stage, words, true);
     // Cookies go by the name of the host: with two names one browser can be both people.
     made.push({ operator, url: operator === 'bob' ? url.replace('127.0.0.1', 'localhost') : url });
   }
@@ -43,12 +37,13 @@ export async function startSlowBroadcast(stage: Stage): Promise<number> {
   );
   const route = `smtp://127.0.0.1:${sink.ready}?connections=${CONNECTIONS}&tls=none`;
   const options = ['--where', 'language=es', '--name', 'nxbt-index-weights, Spanish, once more'];
-  const made = await quietly<Created>(
+  const made = await answerOf<Created>(
     stage,
     roadCommands.create(join(HERE, 'notice'), route, options),
+    true,
   );
-  await quietly(stage, roadCommands.prepare(made.broadcast));
-  await quietly(stage, roadCommands.approve(made.broadcast));
+  await answerOf(stage, roadCommands.prepare(made.broadcast), true);
+  await answerOf(stage, roadCommands.approve(made.broadcast), true);
   // The release goes on in the server, whoever follows it.
   processes.startQuietly([MAIN, ...roadCommands.release(made.broadcast)], env);
   return made.count;

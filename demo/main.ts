@@ -25,7 +25,7 @@ import type { AccountMistake } from './page.ts';
 import { count } from './plots.ts';
 import { Processes } from './processes.ts';
 import { type FarSides, startFarSides, walkTheRoad } from './road.ts';
-import { sampleCustomers, writeCustomersCsv } from './sample-customers.ts';
+import { type SampleCustomer, sampleCustomers, writeCustomersCsv } from './sample-customers.ts';
 import { command, MISTAKE_PEOPLE, type Settings, type Stage, say } from './stage.ts';
 import { makeUsualMail } from './usual-mail.ts';
 
@@ -69,6 +69,16 @@ function readSettings(args: readonly string[]): Settings | 'help' {
   };
 }
 
+/** The first of them with an address in plain ASCII: a mail client of today would need SMTPUTF8 for the others. */
+function plainCustomers({ settings }: Stage, howMany: number): SampleCustomer[] {
+  const found: SampleCustomer[] = [];
+  for (const customer of sampleCustomers(settings.people, SEED)) {
+    if (/^[\x21-\x7e]+$/.test(customer.email)) found.push(customer);
+    if (found.length === howMany) break;
+  }
+  return found;
+}
+
 /** The mistakes, then the disclosures each would have been, as the independent reading counts them. */
 async function mistakesOf(
   stage: Stage,
@@ -83,12 +93,7 @@ async function mistakesOf(
     `Now the mistake, in each form it is told in. Each would have gone to ${count(MISTAKE_PEOPLE)} customers and shown them to each other.`,
     '',
   );
-  const people: string[] = [];
-  for (const customer of sampleCustomers(stage.settings.people, SEED)) {
-    // Plain ASCII: a mail client of today would need SMTPUTF8 for the others.
-    if (/^[\x21-\x7e]+$/.test(customer.email)) people.push(customer.email);
-    if (people.length === MISTAKE_PEOPLE) break;
-  }
+  const people = plainCustomers(stage, MISTAKE_PEOPLE).map(({ email }) => email);
   const started = performance.now();
   const made = await makeMistakes({
     folder,
@@ -121,17 +126,14 @@ async function mistakesOf(
 async function usualMail(stage: Stage, far: FarSides): Promise<void> {
   stage.io.stdout('\n');
   say(stage, 'And a usual day at the same gates:', '');
-  const customers = [];
-  for (const customer of sampleCustomers(stage.settings.people, SEED)) {
-    if (/^[\x21-\x7e]+$/.test(customer.email)) customers.push(customer);
-    if (customers.length === USUAL_PEOPLE) break;
-  }
+  const customers = plainCustomers(stage, USUAL_PEOPLE);
   const started = performance.now();
   const words = {
     pass: 'passed',
     split: 'sent as private copies',
     hold: 'HELD',
     refuse: 'REFUSED',
+    defer: 'put off',
   };
   for (const { title, verdict, wanted } of await makeUsualMail(far, customers)) {
     say(stage, `${title}: ${words[verdict]}.`, '    ');

@@ -1,8 +1,8 @@
 /** The mistake in each form it is told in, and the right form of each. */
 
 import { writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { type SendGrid, sendGridAt, sendGridVerdict, smtpVerdict } from './gate-calls.ts';
 // biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { sendMail } from './mail-client.mjs';
 import type { AccountMistake } from './page.ts';
@@ -50,10 +50,7 @@ async function bySmtp(
 ): Promise<{ readonly verdict: string; readonly reason: string }> {
   await writeFile(join(setup.folder, `${name}.eml`), mail.message);
   const { code, text } = await sendMail({ port: setup.smtpPort, key, ...mail });
-  return {
-    verdict: code === 250 ? 'pass' : code >= 500 ? 'refuse' : 'defer',
-    reason: reasonOf(text),
-  };
+  return { verdict: smtpVerdict({ code, text }), reason: reasonOf(text) };
 }
 
 async function eachAlone(
@@ -64,27 +61,17 @@ async function eachAlone(
 ): Promise<string> {
   let passed = 0;
   for (const person of setup.people.slice(0, RIGHT_FORM_COPIES)) {
-    const { code } = await sendMail({
+    const answer = await sendMail({
       port: setup.smtpPort,
       key,
       from,
       recipients: [person],
       message: message(from, header('To', [person]), subject, TEXT),
     });
-    if (code === 250) passed++;
+    if (smtpVerdict(answer) === 'pass') passed++;
   }
   return passed === RIGHT_FORM_COPIES ? 'pass' : 'refuse';
 }
-
-type Sendgrid = {
-  setApiKey(key: string): void;
-  client: { setDefaultRequest(name: string, value: string): void };
-  send(mail: object): Promise<Answer>;
-  sendMultiple(mail: object): Promise<Answer>;
-};
-
-/** The package's own: the provider's answer first. */
-type Answer = readonly [{ readonly headers: Readonly<Record<string, unknown>> }, unknown];
 
 interface SendgridError {
   readonly code?: number;
@@ -94,13 +81,10 @@ interface SendgridError {
 }
 
 async function byProvider(
-  call: () => Promise<Answer>,
+  call: () => ReturnType<SendGrid['send']>,
 ): Promise<{ verdict: string; reason: string }> {
   try {
-    const [{ headers }] = await call();
-    // Taken is not sent: an id of ours is that of a kept call.
-    const isKept = String(headers['x-message-id']).startsWith('k-');
-    return { verdict: isKept ? 'hold' : 'pass', reason: '' };
+    return { verdict: sendGridVerdict(await call()), reason: '' };
   } catch (error) {
     const { code, response } = error as SendgridError;
     const reason = response?.body?.errors?.[0]?.message ?? String(error);
@@ -109,10 +93,7 @@ async function byProvider(
 }
 
 async function providerCall(setup: MistakesSetup): Promise<AccountMistake> {
-  const sendgrid = createRequire(import.meta.url)('@sendgrid/mail') as Sendgrid;
-  sendgrid.setApiKey(setup.keys.program);
-  // After setApiKey, which resets it.
-  sendgrid.client.setDefaultRequest('baseUrl', setup.sendgridUrl);
+  const sendgrid = sendGridAt(setup.sendgridUrl, setup.keys.program);
   // A new object for each call: the package writes `isMultiple` into the one it is given.
   const mail = { to: [...setup.people], from: PROGRAM, subject: 'Index change', text: TEXT };
   const body = {

@@ -37,7 +37,7 @@ export class Processes {
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });
-    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const exited = exitOf(child);
     const errors: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => {
       errors.push(line);
@@ -56,10 +56,7 @@ export class Processes {
       child,
       ready,
       lines,
-      stop: async () => {
-        if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-        await exited;
-      },
+      stop: () => end(child, exited),
     };
     this.#running.push(running);
     return running;
@@ -72,16 +69,8 @@ export class Processes {
       stdio: 'ignore',
       detached: true,
     });
-    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    this.#running.push({
-      child,
-      ready: '',
-      lines: [],
-      stop: async () => {
-        if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-        await exited;
-      },
-    });
+    const exited = exitOf(child);
+    this.#running.push({ child, ready: '', lines: [], stop: () => end(child, exited) });
   }
 
   /** Runs a program to its end; its progress goes to our standard error, unless it is to be quiet. */
@@ -108,4 +97,13 @@ export class Processes {
     this.#ending = true;
     for (const running of this.#running.splice(0).reverse()) await running.stop();
   }
+}
+
+function exitOf(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+async function end(child: ChildProcess, exited: Promise<void>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+  await exited;
 }

@@ -75,15 +75,24 @@ export function showCommand(stage: Stage, words: readonly string[]): void {
   stage.io.stdout(`${wrapped(shown, columnsOf(stage), margins)}\n`);
 }
 
+/** What a command answers with `--json`; a quiet one draws no progress. */
+export async function answerOf<T>(
+  { processes, env }: Stage,
+  args: readonly string[],
+  quiet = false,
+): Promise<T> {
+  const { status, stdout } = await processes.run([MAIN, ...args, '--json'], env, quiet);
+  if (status > 1) throw new Error(`"undisclosed ${args[0]} ${args[1] ?? ''}" did not work`);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null') as T;
+}
+
 /** One command of the road, as a user would type it; its time is kept under the step's name. */
 export async function command<T>(stage: Stage, step: string, args: readonly string[]): Promise<T> {
   showCommand(stage, ['undisclosed', ...args]);
   const started = performance.now();
-  const { status, stdout } = await stage.processes.run([MAIN, ...args, '--json'], stage.env);
+  const answer = await answerOf<T>(stage, args);
   stage.seconds.push({ step, seconds: (performance.now() - started) / 1000 });
-  if (status > 1) throw new Error(`"undisclosed ${args[0]} ${args[1] ?? ''}" did not work`);
-  const lines = stdout.trim().split('\n');
-  return JSON.parse(lines.at(-1) ?? 'null') as T;
+  return answer;
 }
 
 /** A paragraph below a command. */

@@ -1,6 +1,6 @@
 /** A usual day at the gates: what passes, what is sent as copies, what waits for people; each by a connection of its own. */
 
-import { createRequire } from 'node:module';
+import { type GateVerdict, sendGridAt, sendGridVerdict, smtpVerdict } from './gate-calls.ts';
 // biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
 import { sendMail } from './mail-client.mjs';
 import { message } from './mistakes.ts';
@@ -10,8 +10,8 @@ import type { SampleCustomer } from './sample-customers.ts';
 export interface UsualMail {
   readonly title: string;
   /** Its verdict as the caller can tell it from the gate's own answer. */
-  readonly verdict: 'pass' | 'split' | 'hold' | 'refuse';
-  readonly wanted: UsualMail['verdict'];
+  readonly verdict: GateVerdict;
+  readonly wanted: GateVerdict;
 }
 
 const RECEIPTS = 24;
@@ -22,12 +22,6 @@ const OFFICE = 'office@northwind.example';
 const SHOP = 'orders@northwind.example';
 const CLUB = 'club@northwind.example';
 const NEWS = 'notices@northwind.example';
-
-function verdictOf({ code, text }: { code: number; text: string }): UsualMail['verdict'] {
-  if (code !== 250) return 'refuse';
-  if (text.includes('held until')) return 'hold';
-  return text.includes('copy of their own') ? 'split' : 'pass';
-}
 
 /** A person's mail with the customer list attached: the slip that no header check can see. */
 function withList(customers: readonly SampleCustomer[]): string {
@@ -53,18 +47,9 @@ function withList(customers: readonly SampleCustomer[]): string {
   );
 }
 
-interface SendGrid {
-  setApiKey(key: string): void;
-  client: { setDefaultRequest(name: string, value: string): void };
-  send(mail: object): Promise<readonly [{ headers: Readonly<Record<string, unknown>> }, unknown]>;
-}
-
 /** One provider call with a placeholder that nobody filled in; the answer's id is ours when it is kept. */
 async function unfilled(far: FarSides, people: readonly string[]): Promise<UsualMail> {
-  const sendgrid = createRequire(import.meta.url)('@sendgrid/mail') as SendGrid;
-  sendgrid.setApiKey(far.keys.program);
-  sendgrid.client.setDefaultRequest('baseUrl', far.sendgridUrl);
-  const [answer] = await sendgrid.send({
+  const answer = await sendGridAt(far.sendgridUrl, far.keys.program).send({
     personalizations: people.map((email) => ({ to: [{ email }] })),
     from: NEWS,
     subject: 'Your statement for November',
@@ -72,7 +57,7 @@ async function unfilled(far: FarSides, people: readonly string[]): Promise<Usual
   });
   return {
     title: `A program’s mail to ${people.length} customers, “Hello {{first_name}}” in each`,
-    verdict: String(answer.headers['x-message-id']).startsWith('k-') ? 'hold' : 'pass',
+    verdict: sendGridVerdict(answer),
     wanted: 'hold',
   };
 }
@@ -87,8 +72,8 @@ export async function makeUsualMail(
     from: string,
     recipients: readonly string[],
     text: string,
-  ): Promise<UsualMail['verdict']> =>
-    verdictOf(await sendMail({ port: far.smtpPort, key, from, recipients, message: text }));
+  ): Promise<GateVerdict> =>
+    smtpVerdict(await sendMail({ port: far.smtpPort, key, from, recipients, message: text }));
   let receipts = 0;
   for (const { email, id } of customers.slice(0, RECEIPTS)) {
     const text = `Thank you. The receipt of your deposit is in your account, ${id}.`;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -13,6 +13,8 @@ const LAUNCHER = path.join(import.meta.dirname, '../../undisclosed');
 const DEMO_MS = 120_000;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'demo-test-'));
+// The database runs as another user when we are root and must be able to reach its folder.
+chmodSync(folder, 0o711);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Demo {
@@ -23,7 +25,9 @@ interface Demo {
 
 function startDemo(out: string, ...options: readonly string[]): Demo {
   const args = ['demo', '--people', '1200', '--out', path.join(folder, out), ...options];
-  const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // In a temporary folder of its own: another demo on this machine is not counted.
+  const env = { ...process.env, TMPDIR: folder };
+  const child = spawn(LAUNCHER, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk) => {
@@ -42,7 +46,7 @@ async function until(demo: Demo, pattern: RegExp): Promise<void> {
 }
 
 const workFolders = (): number =>
-  readdirSync(tmpdir()).filter((name) => name.startsWith('undisclosed-demo-')).length;
+  readdirSync(folder).filter((name) => name.startsWith('undisclosed-demo-')).length;
 
 test('the demo tells everybody, stops each mistake, and ends with a console that two people can sign in to', async () => {
   const before = workFolders();
