@@ -6,14 +6,12 @@
  *     node bench/customer-index.ts [--people N]
  */
 
-import { parseArgs } from 'node:util';
 import { openCustomerIndex } from '../src/customers/customer-index.ts';
 import { keyringOf, newKeyringDocument } from '../src/keys/keyring.ts';
 import { testDatabase } from '../test/support/database.ts';
-import { log, report } from './run.ts';
+import { log, peopleOf, report } from './run.ts';
 
-const { values } = parseArgs({ options: { people: { type: 'string', default: '10000000' } } });
-const people = Number(values.people);
+const people = peopleOf(10_000_000, 10_000_000);
 const LOOKUPS = 200_000;
 
 const database = await testDatabase();

@@ -6,11 +6,11 @@ import { parseArgs } from 'node:util';
 export type Figures = Readonly<Record<string, unknown>>;
 
 /** `--people N`, or what the benchmark is made for. */
-export function peopleOf(usual: number): number {
+export function peopleOf(usual: number, most = 1_000_000): number {
   const { values } = parseArgs({ options: { people: { type: 'string' } } });
   const people = Number(values.people ?? usual);
-  if (!Number.isInteger(people) || people < 100 || people > 1_000_000)
-    throw new Error('--people is a whole number from 100 to 1000000');
+  if (!Number.isInteger(people) || people < 100 || people > most)
+    throw new Error(`--people is a whole number from 100 to ${most}`);
   return people;
 }
 

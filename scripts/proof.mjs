@@ -4,8 +4,8 @@
  *     npm run proof [-- --seed N] [--only name,name] [--people N] [--messages N] [--out FILE]
  *
  * A proof is a file test/proof/NAME.proof.ts that exports `name` and `run({ log, seed })`; a benchmark is one of those
- * named below. `--people` and `--messages` make them smaller for a try: `--only guard --people 20000 --messages 20000` takes
- * two minutes. What is not run keeps its earlier figures only when the commit is the same. Exit status 1 when one fails.
+ * named below. `--people` and `--messages` make them smaller for a try. Each has the commit that it was measured on; what is not run
+ * keeps its earlier figures with theirs. Exit status 1 when one fails.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

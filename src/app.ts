@@ -230,10 +230,8 @@ async function openGuard(
 }> {
   const index = await openCustomerIndex({ db, keyring, log });
   closers.push(() => index.close());
-  const circumstances = await createCircumstances({
-    ...{ db, keyring, log },
-    isCustomer: (canonical) => index.has(canonical),
-  });
+  const isCustomer = (canonical: string): boolean => index.has(canonical);
+  const circumstances = await createCircumstances({ db, keyring, log, isCustomer });
   closers.push(() => circumstances.close());
   const policyOfName = new Map(
     config.gates.callers.map((caller) => [caller.name, caller.policy] as const),
@@ -258,7 +256,7 @@ async function openGuard(
       policy = policyOf(identity, config);
       policies.set(identity.name, policy);
     }
-    return { policy, isCustomer: (canonical) => index.has(canonical), ...judging };
+    return { policy, isCustomer, ...judging };
   };
   const guard = createGuard({
     db,
@@ -266,7 +264,7 @@ async function openGuard(
     settings,
     circumstances,
     greetings: createGreetings({
-      isCustomer: (canonical) => index.has(canonical),
+      isCustomer,
       namesOf: openRecordNames({ db, keyring, nameFields: config.nameFields }),
     }),
     keeper: outbox,

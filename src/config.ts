@@ -4,10 +4,10 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { jsonFaultLine } from './base/json-place.ts';
+import { isLoopback } from './base/loopback.ts';
 import {
   count,
   domain,
@@ -316,8 +316,6 @@ function gates(file: Json): GateSettings {
   };
 }
 
-const LOCAL = /^(?:localhost|::1)$/;
-
 function consoleOrigin(value: unknown): string | null {
   if (value === undefined) return null;
   const url = URL.parse(String(value));
@@ -334,8 +332,7 @@ function operatorsPage(value: unknown): ConsoleSetting | null {
   const tls = certificate(given, 'console');
   const place = listen(given.listen ?? '127.0.0.1:0', 'console.listen');
   const origin = consoleOrigin(given.origin);
-  const { host } = place;
-  const local = LOCAL.test(host) || (isIPv4(host) && host.startsWith('127.'));
+  const local = isLoopback(place.host);
   if (!local && tls === null)
     throw new SettingError(
       'console.listen',

@@ -10,10 +10,10 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { Fault } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import type { Decision, GuardedCall, Road } from '../guard/check.ts';
 import type { Identity } from '../guard/identity.ts';
 import { type JudgeSettings, judge } from '../guard/judge.ts';
-import { isLoopback } from '../smtp/loopback.ts';
 import type { Gate } from './gate.ts';
 import { GUARD_FAULT, NO_IDENTITY, OVERRUNS, stoppedReply } from './milter/answer.ts';
 import type { Masked, MilterMessage } from './milter/message.ts';

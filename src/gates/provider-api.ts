@@ -10,6 +10,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { Fault } from '../base/errors.ts';
+import { inTime } from '../base/in-time.ts';
 import type { Decision, Road } from '../guard/check.ts';
 import type { Identity } from '../guard/identity.ts';
 import type { Submission } from '../guard/judge.ts';
@@ -244,6 +245,7 @@ async function decideAndAct(request: Request): Promise<Outcome> {
   const decision = await inTime(
     context.road.decide({ copies, keep: () => encodeKept(call) }, identity),
     limits.checkTimeoutMs,
+    () => new Fault('provider-api.check-timeout', 'the check took too long'),
   );
   log.info('provider-api.verdict', {
     identity: identity.name,
@@ -338,21 +340,6 @@ async function forward(request: Request, call: ApiCall): Promise<ProviderAnswer 
   return adapter.problem(
     result.kind === 'unreachable' ? 'upstream-unreachable' : 'upstream-uncertain',
   );
-}
-
-async function inTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Fault('provider-api.check-timeout', 'the check took too long')),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A fault's code and sentence; of other errors only the class, since their text may quote data. */

@@ -10,12 +10,12 @@
  */
 
 import { Fault } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import type { Decision, Road } from '../guard/check.ts';
 import type { Identity } from '../guard/identity.ts';
 import { REASONS } from '../policy/reasons.ts';
 import { SmtpClient, type SmtpClientOptions } from '../smtp/client.ts';
 import type { NextHop } from '../smtp/connection.ts';
-import { isLoopback } from '../smtp/loopback.ts';
 import { makeReply, type Reply } from '../smtp/reply.ts';
 import { type ServerLimits, startSmtpServer } from '../smtp/server.ts';
 import type { SmtpSubmission, SubmissionOutcome } from '../smtp/submission.ts';

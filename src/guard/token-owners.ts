@@ -8,6 +8,7 @@
 
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
+import { setNewest } from '../base/newest-last.ts';
 import type { LinkTokens } from '../detect/link-tokens.ts';
 import { kept } from '../mail/kept.ts';
 import { hash32 } from './campaign.ts';
@@ -150,7 +151,6 @@ export class TokenOwners {
     if (generation?.owner() === reader) generation.setOwner(0);
   }
 
-  /** Used last stands last. */
   #touched(slot: string): Slot {
     const known = this.#slots.get(slot) ?? {
       readers: [],
@@ -159,12 +159,7 @@ export class TokenOwners {
       found: 0,
       fine: 0,
     };
-    this.#slots.delete(slot);
-    this.#slots.set(slot, known);
-    if (this.#slots.size > SLOTS_MAX) {
-      const [oldest] = this.#slots.keys();
-      if (oldest !== undefined) this.#slots.delete(oldest);
-    }
+    setNewest(this.#slots, slot, known, SLOTS_MAX);
     return known;
   }
 

@@ -6,6 +6,7 @@
  * stored once they are used.
  */
 
+import { setNewest } from '../base/newest-last.ts';
 import type { Database } from '../store/database.ts';
 import { addUsualSizes, type UsualSizeRow } from '../store/exposure.ts';
 import type { Identity } from './identity.ts';
@@ -51,12 +52,8 @@ export class UsualSizes {
     learnIn(this.#sizes, identity, '', readers);
     if (type === null) return;
     const sizes = learnIn(this.#types, identity, type, readers);
-    // Used last stands last: a subject that names its reader is a type of its own, seen once and forgotten first.
-    this.#types.delete(keyOf(identity, type));
-    this.#types.set(keyOf(identity, type), sizes);
-    if (this.#types.size <= TYPES_MAX) return;
-    const [oldest] = this.#types.keys();
-    if (oldest !== undefined) this.#types.delete(oldest);
+    // A subject that names its reader is a type of its own, seen once and forgotten first.
+    setNewest(this.#types, keyOf(identity, type), sizes, TYPES_MAX);
   }
 
   /** Adds what was learnt since the last time to what all have stored, and takes that over. */

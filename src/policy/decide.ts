@@ -181,7 +181,6 @@ function outsidersShown(
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
-const NO_REASONS: ReadonlySet<ReasonId> = new Set();
 const NO_ADDRESSES: readonly string[] = [];
 
 function addressesOf(findings: readonly Finding[], id: FindingId): ReadonlySet<string> {
@@ -236,14 +235,6 @@ const CURED_BY_SPLIT: ReadonlySet<ReasonId> = new Set([
   'bcc-header',
 ]);
 
-/** From a program these are faults, and its author hears so at once; a person may have meant it, and a second one decides. */
-const HELD_FROM_PERSON: ReadonlySet<ReasonId> = new Set([
-  'foreign-address-body',
-  'foreign-address-encoded',
-  'foreign-address-attachment',
-  'foreign-address-nested',
-]);
-
 /**
  * The verdict that reasons lead to together.
  * @param readers distinct readers on all envelopes of the call.
@@ -251,9 +242,11 @@ const HELD_FROM_PERSON: ReadonlySet<ReasonId> = new Set([
 export function verdictOf(reasons: readonly ReasonId[], readers: number, policy: Policy): Verdict {
   const splits = policy.canSplit && readers > 1;
   const left = splits ? reasons.filter((reason) => !CURED_BY_SPLIT.has(reason)) : reasons;
-  const held = policy.name === 'person' ? HELD_FROM_PERSON : NO_REASONS;
   const kinds = new Set(
-    left.map((reason) => (held.has(reason) ? 'hold' : REASONS[reason].verdict)),
+    left.map((id) => {
+      const { verdict, fromPerson } = REASONS[id];
+      return policy.name === 'person' ? (fromPerson ?? verdict) : verdict;
+    }),
   );
   if (kinds.has('defer')) return { kind: 'defer', reasons };
   if (kinds.has('refuse')) return { kind: 'refuse', reasons };

@@ -6,6 +6,11 @@
 export interface Reason {
   /** The verdict this reason alone leads to. */
   readonly verdict: 'refuse' | 'hold' | 'defer';
+  /**
+   * In its place under the policy `person`: from a program it is a fault, and its author hears so at once; a person may have meant
+   * it, and a second one decides.
+   */
+  readonly fromPerson?: 'hold';
   /** One sentence, without an address. */
   readonly sentence: string;
   /** What the sender can do. */
@@ -16,6 +21,8 @@ export interface Reason {
 }
 
 const EXPOSED = { verdict: 'refuse', smtpCode: 550, enhancedStatus: '5.7.1' } as const;
+/** Shown by what was written, not by the header. */
+const WRITTEN = { ...EXPOSED, fromPerson: 'hold' } as const;
 const MALFORMED = { verdict: 'refuse', smtpCode: 554, enhancedStatus: '5.6.0' } as const;
 const HELD = { verdict: 'hold', smtpCode: 550, enhancedStatus: '5.7.1' } as const;
 
@@ -85,22 +92,22 @@ export const REASONS: Readonly<Record<ReasonId, Reason>> = {
     remedy: 'Remove the field, or name the address as a role address.',
   },
   'foreign-address-body': {
-    ...EXPOSED,
+    ...WRITTEN,
     sentence: "The text holds another person's address.",
     remedy: 'Check the data merged into the text, or name the address as a role address.',
   },
   'foreign-address-encoded': {
-    ...EXPOSED,
+    ...WRITTEN,
     sentence: "A link or attribute holds another person's address in encoded form.",
     remedy: 'Check the link: its token was made for somebody else, or tells who it is.',
   },
   'foreign-address-attachment': {
-    ...EXPOSED,
+    ...WRITTEN,
     sentence: "An attachment holds other people's addresses.",
     remedy: 'Check that the right file is attached, and that it is no list of customers.',
   },
   'foreign-address-nested': {
-    ...EXPOSED,
+    ...WRITTEN,
     sentence: "A forwarded message inside holds other people's addresses.",
     remedy: 'Remove the forwarded message, or quote only what the reader may see.',
   },

@@ -7,8 +7,8 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Fault } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import { type Extensions, NO_EXTENSIONS, readExtensions } from './extensions.ts';
-import { isLoopback } from './loopback.ts';
 import { type Reply, ReplyReader } from './reply.ts';
 
 export interface NextHop {

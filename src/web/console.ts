@@ -8,8 +8,8 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
 import { Fault } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import { readCertificate, watchCertificate } from '../gates/certificate-files.ts';
-import { isLoopback } from '../smtp/loopback.ts';
 import {
   allowedOrigins,
   checkHost,
@@ -69,7 +69,7 @@ async function doDeed(
 }
 
 function assetRoutes(server: FastifyInstance, { assets }: ConsoleParts): void {
-  server.get('/assets/:file', (request, reply) => {
+  server.get('/assets/:file', async (request, reply) => {
     const { file } = request.params as { file: string };
     const asset = assets.find(file);
     if (asset === null) throw new Fault('console.unknown', 'there is no such page');
@@ -80,7 +80,7 @@ function assetRoutes(server: FastifyInstance, { assets }: ConsoleParts): void {
     if (request.headers['if-none-match'] === asset.etag) return reply.status(304).send();
     const gzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
     if (gzip) reply.header('content-encoding', 'gzip');
-    return reply.type(asset.type).send(gzip ? asset.gzipped : asset.bytes);
+    return reply.type(asset.type).send(gzip ? await asset.gzipped() : asset.bytes);
   });
 }
 

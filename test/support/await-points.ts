@@ -51,7 +51,7 @@ export const DOORS: readonly RoadFile[] = [
   { file: 'src/gates/milter/session.ts', on: ['#finish'], off: [] },
   {
     file: 'src/gates/provider-api.ts',
-    on: ['serve', 'handle', 'decideAndAct', 'inTime'],
+    on: ['serve', 'handle', 'decideAndAct'],
     // act and forward: what passes, of which nothing is kept.
     off: ['startProviderApi', 'closeServer', 'act', 'forward'],
   },

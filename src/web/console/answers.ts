@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '../../base/errors.ts';
 import { cookieOf, type WrongTokens } from './access.ts';
 import type { Assets } from './assets.ts';
-import { faultBody, inTime, isLostDatabase, statusOf } from './fault-page.ts';
+import { answered, faultBody, isLostDatabase, statusOf } from './fault-page.ts';
 import { type Content, html, type Markup } from './html.ts';
 import { barePage, framedPage, type Standing } from './layout.ts';
 import type { LiveStreams } from './live.ts';
@@ -63,7 +63,7 @@ export async function sessionOf(
   touch = true,
 ): Promise<Session> {
   const secret = cookieOf(request.headers, cookieName(secure));
-  const session = secret === '' ? null : await inTime(sessions.find(secret, touch), PAGE_MS_MAX);
+  const session = secret === '' ? null : await answered(sessions.find(secret, touch), PAGE_MS_MAX);
   if (session === null) throw noSession();
   return session;
 }
@@ -77,7 +77,7 @@ export async function haltingSession(
   const remembered = sessions.remembered(secret);
   if (remembered === null) return sessionOf(parts, request);
   try {
-    const found = await inTime(sessions.find(secret, true), HALT_SESSION_MS_MAX);
+    const found = await answered(sessions.find(secret, true), HALT_SESSION_MS_MAX);
     if (found === null) throw noSession();
     return found;
   } catch (error) {
@@ -110,7 +110,7 @@ export async function framed(
   const { tab, title, live = null, broadcast, dialog = true } = framing;
   const standing =
     framing.standing === undefined
-      ? await inTime(standingOf(parts), HALT_SESSION_MS_MAX).catch(() => null)
+      ? await answered(standingOf(parts), HALT_SESSION_MS_MAX).catch(() => null)
       : framing.standing;
   return framedPage(
     {
@@ -138,7 +138,9 @@ export async function answerFault(
     status === 421 || status === 403
       ? null
       : (parts.sessions.remembered(secret) ??
-        (await inTime(parts.sessions.find(secret, false), HALT_SESSION_MS_MAX).catch(() => null)));
+        (await answered(parts.sessions.find(secret, false), HALT_SESSION_MS_MAX).catch(
+          () => null,
+        )));
   if (session === null)
     return send(
       reply,

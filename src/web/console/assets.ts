@@ -49,7 +49,8 @@ export interface Asset {
   readonly type: string;
   readonly etag: string;
   readonly bytes: Buffer;
-  readonly gzipped: Buffer;
+  /** Made when a browser first asks for it: most starts of `serve` never need it. */
+  readonly gzipped: () => Promise<Buffer>;
 }
 
 export interface Assets {
@@ -73,7 +74,14 @@ export async function readAssets(): Promise<Assets> {
       const file = `${stem}-${hash}.${kind}`;
       const type = kind === 'css' ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8';
       paths.set(name, `/assets/${file}`);
-      byFile.set(file, { type, etag: `"${hash}"`, bytes, gzipped: await compress(bytes) });
+      let gzipped: Promise<Buffer> | null = null;
+      byFile.set(file, {
+        ...{ type, etag: `"${hash}"`, bytes },
+        gzipped: () => {
+          gzipped ??= compress(bytes);
+          return gzipped;
+        },
+      });
     }),
   );
   return {

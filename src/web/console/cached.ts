@@ -1,5 +1,7 @@
 /** What many pages ask for is asked of the database once, and less often the longer it takes. */
 
+import { setNewest } from '../../base/newest-last.ts';
+
 export interface Cached<T> {
   (): Promise<T>;
   /** The answer if it comes that soon, else the last one there was, else null. A fault is thrown if it comes that soon. */
@@ -70,12 +72,7 @@ export function cachedBy<T>(
   const answers = new Map<string, Cached<T>>();
   const of = (key: string): Cached<T> => {
     const answer = answers.get(key) ?? cached(() => load(key), everyMs);
-    answers.delete(key);
-    answers.set(key, answer);
-    if (answers.size > keysMax) {
-      const [oldest = ''] = answers.keys();
-      answers.delete(oldest);
-    }
+    setNewest(answers, key, answer, keysMax);
     return answer;
   };
   return Object.assign((key: string) => of(key)(), {

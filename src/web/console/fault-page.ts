@@ -1,6 +1,7 @@
 /** A fault as people read it: what is wrong and what to do, never more. */
 
 import { Fault } from '../../base/errors.ts';
+import { inTime } from '../../base/in-time.ts';
 import { html, type Markup } from './html.ts';
 
 const STATUS: Readonly<Record<string, number>> = {
@@ -47,14 +48,11 @@ export function faultBody(error: unknown): Markup {
   return html`<h1>${sentence(message)}</h1>${remedy !== undefined && html`<p>${sentence(remedy)}</p>`}<p class="soft">${where !== undefined && html`<code>${where}</code> `}<code>${code}</code></p>`;
 }
 
-/** @throws Fault `console.no-answer` where the work takes longer. */
-export function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Fault('console.no-answer', 'the database does not answer in time')),
-      milliseconds,
-    );
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+/** @throws Fault `console.no-answer` where the database takes longer. */
+export function answered<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  return inTime(
+    work,
+    milliseconds,
+    () => new Fault('console.no-answer', 'the database does not answer in time'),
+  );
 }

@@ -14,7 +14,7 @@ import {
 } from './answers.ts';
 import { broadcastPage, broadcastsPage } from './broadcasts.ts';
 import { HALT_PATH } from './deeds.ts';
-import { inTime, isLostDatabase } from './fault-page.ts';
+import { answered, isLostDatabase } from './fault-page.ts';
 import { haltsPage } from './halts.ts';
 import { heldCallPage, heldPage } from './held.ts';
 import type { Markup } from './html.ts';
@@ -69,7 +69,7 @@ function liveSource(
     return { parts: loaded.parts, frame };
   };
   return {
-    next: () => inTime(next(), PAGE_MS_MAX),
+    next: () => answered(next(), PAGE_MS_MAX),
     lost: (error): Readonly<Record<string, Markup>> =>
       isLostDatabase(error) ? { banner: bannerPart(null, desk.app.brake.stands(null)) } : {},
   };
@@ -80,7 +80,7 @@ export function pageRoutes(server: FastifyInstance, parts: ConsoleParts): void {
   for (const page of PAGES) {
     server.get(page.path, async (request, reply) => {
       const session = await sessionOf(parts, request);
-      const [loaded, standing] = await inTime(
+      const [loaded, standing] = await answered(
         Promise.all([page.load(parts.desk, requestOf(request, session)), standingOf(parts)]),
         PAGE_MS_MAX,
       );

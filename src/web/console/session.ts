@@ -8,6 +8,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Fault } from '../../base/errors.ts';
 import { newId } from '../../base/id.ts';
+import { setNewest } from '../../base/newest-last.ts';
 import { appendEntry } from '../../ledger/ledger.ts';
 import {
   deleteConsoleSession,
@@ -148,10 +149,6 @@ export class Sessions {
   }
 
   #know(secret: string, operator: string): void {
-    this.#known.delete(secret);
-    this.#known.set(secret, { operator, atMs: Date.now() });
-    if (this.#known.size <= KNOWN_MAX) return;
-    const [oldest = ''] = this.#known.keys();
-    this.#known.delete(oldest);
+    setNewest(this.#known, secret, { operator, atMs: Date.now() }, KNOWN_MAX);
   }
 }
