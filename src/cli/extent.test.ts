@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { encryptedZip, messageWith, pdf, zipOf } from '../../test/support/attached-files.ts';
+import { ran } from '../../test/support/run-cli.ts';
 import { run } from './extent.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'extent-'));
@@ -29,19 +30,7 @@ const payload = file(
   }),
 );
 
-async function extent(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const status = await run(args, {
-    stdout: (text) => void out.push(text),
-    stderr: (text) => void err.push(text),
-    isTerminal: false,
-    errorIsTerminal: false,
-    columns: 80,
-    env: {},
-  });
-  return { status, out: out.join(''), err: err.join('') };
-}
+const extent = (...args: string[]): ReturnType<typeof ran> => ran(run, args);
 
 describe('extent', () => {
   it('ends with 0 when nobody was exposed, and says so', async () => {

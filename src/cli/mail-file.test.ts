@@ -14,9 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
+import { ran } from '../../test/support/run-cli.ts';
 import type { FileItem } from '../gates/files.ts';
 import { runCheck } from './check.ts';
-import type { CommandIo } from './command.ts';
 import { run as runExtent } from './extent.ts';
 import { placeOf, readMailFile } from './mail-file.ts';
 
@@ -32,23 +32,6 @@ function file(name: string, content: string | Uint8Array): string {
 const MESSAGE = 'From: n@s.test\r\nTo: a@x.test, b@x.test\r\nSubject: x\r\n\r\nHello\r\n';
 const SEPARATOR = 'From n@s.test Fri Nov  1 06:04:00 2019\r\n';
 const leak = file('leak.eml', MESSAGE);
-
-async function ran(
-  command: (args: readonly string[], io: CommandIo) => Promise<number>,
-  ...args: string[]
-): Promise<{ status: number; out: string; err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const status = await command(args, {
-    stdout: (text) => void out.push(text),
-    stderr: (text) => void err.push(text),
-    isTerminal: false,
-    errorIsTerminal: false,
-    columns: 80,
-    env: {},
-  });
-  return { status, out: out.join(''), err: err.join('') };
-}
 
 async function items(place: string): Promise<FileItem[]> {
   const all: FileItem[] = [];
@@ -107,7 +90,7 @@ describe('bad files among good ones', () => {
   for (const [name, place, line, skip = false] of BAD) {
     it(`${name} has one clear line, and the rest goes on`, { skip }, async () => {
       for (const command of [runCheck, runExtent]) {
-        const { status, out, err } = await ran(command, place, leak);
+        const { status, out, err } = await ran(command, [place, leak]);
         assert.equal(status, 2);
         assert.match(err, /^undisclosed (?:check|extent): [^\n]*\n$/);
         assert.match(err.trimEnd(), line);
@@ -120,10 +103,10 @@ describe('bad files among good ones', () => {
     const second = MESSAGE.replace('b@x.test', 'c@x.test');
     const whole = `${SEPARATOR}${MESSAGE}\r\n${SEPARATOR}${second}`;
     const cut = file('middle.mbox', whole.slice(0, whole.lastIndexOf('\r\nSubject')));
-    const { status, out, err } = await ran(runExtent, '--json', cut);
+    const { status, out, err } = await ran(runExtent, ['--json', cut]);
     assert.deepEqual([status, err], [1, '']);
     assert.deepEqual(JSON.parse(out).messages, 2);
-    assert.equal((await ran(runCheck, cut)).out.match(/^refuse/gm)?.length, 2);
+    assert.equal((await ran(runCheck, [cut])).out.match(/^refuse/gm)?.length, 2);
   });
 });
 

@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
+import { seeded } from '../../demo/sample-customers.ts';
 import { identityOf } from '../../src/guard/identity.ts';
 import {
   documentOf,
@@ -40,21 +41,10 @@ const CLEAN: PlainMessage = {
 };
 const LEAK: PlainMessage = { ...CLEAN, to: ['ann@x.test', 'bob@y.test', 'cem@z.test'] };
 
-/** Small and repeatable (Mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 class Dice {
   readonly #random: () => number;
   constructor(seed: number) {
-    this.#random = randomFrom(seed);
+    this.#random = seeded(seed);
   }
   below(limit: number): number {
     return Math.floor(this.#random() * limit);

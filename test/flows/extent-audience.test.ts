@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { run } from '../../src/cli/extent.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { type House, openHouse } from '../support/house.ts';
+import { ran } from '../support/run-cli.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'extent-audience-'));
 let database: TestDatabase;
@@ -52,17 +53,9 @@ test('exposed people are imported from the audience file, selected by it, and ea
     `From: notices@northwind.example\r\nTo: ${list}\r\nSubject: x\r\n\r\nHello\r\n`,
   );
   const audience = path.join(folder, 'exposed.csv');
-  const said: string[] = [];
-  const status = await run(['--audience', audience, leak], {
-    stdout: (text) => void said.push(text),
-    stderr: (text) => void said.push(text),
-    isTerminal: false,
-    errorIsTerminal: false,
-    columns: 80,
-    env: {},
-  });
+  const { status, out, err } = await ran(run, ['--audience', audience, leak]);
   assert.equal(status, 1);
-  assert.doesNotMatch(said.join(''), /@/);
+  assert.doesNotMatch(out + err, /@/);
   const csv = readFileSync(audience, 'utf8');
   const id = /\r\n(x-\w+)-1,/.exec(csv)?.[1] ?? '';
 

@@ -4,7 +4,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +15,7 @@ import { awaitPoints, DOORS } from '../support/await-points.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { KEPT_DOORS, type KeptDoor, openKeptDoors, readersOf } from '../support/kept-doors.ts';
 import { until } from '../support/kept-road.ts';
+import { type Ended, runToEnd } from '../support/run-to-end.ts';
 import { type FakeNextHop, startNextHop } from './smtp-relay-next-hop.ts';
 
 const PROCESS = path.join(import.meta.dirname, '../support/kept-door-process.ts');
@@ -64,19 +64,9 @@ interface Killed {
 
 const upstream = (): string => `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
 
-function run(call: Killed, next: FakeNextHop): Promise<{ signal: string | null; output: string }> {
-  const { door, kind, mark, point } = call;
+function run({ door, kind, mark, point }: Killed, next: FakeNextHop): Promise<Ended> {
   const places = [database.url, keyringFile, String(next.port), upstream()];
-  const child = spawn(process.execPath, [PROCESS, ...places, door, kind, mark, point], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += String(chunk);
-  });
-  return new Promise((resolve) =>
-    child.once('close', (_status, signal) => resolve({ signal, output })),
-  );
+  return runToEnd(PROCESS, [...places, door, kind, mark, point]);
 }
 
 async function inTurns<T>(list: readonly T[], act: (one: T) => Promise<void>): Promise<void> {

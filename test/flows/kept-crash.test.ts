@@ -4,7 +4,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -14,6 +13,7 @@ import { deliveriesOf } from '../../src/store/kept.ts';
 import { awaitPoints, awaitsIn, instrumented } from '../support/await-points.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { holdCall, openKeptRoad, SENDER, splitCall, until } from '../support/kept-road.ts';
+import { type Ended, runToEnd } from '../support/run-to-end.ts';
 import { type FakeNextHop, startNextHop } from './smtp-relay-next-hop.ts';
 
 const PROCESS = path.join(import.meta.dirname, '../support/kept-process.ts');
@@ -33,23 +33,8 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly signal: NodeJS.Signals | null;
-  readonly output: string;
-}
-
 function run(kind: string, mark: string, point: string, port: number): Promise<Ended> {
-  const args = [PROCESS, database.url, keyringFile, String(port), kind, mark, point];
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += String(chunk);
-  });
-  return new Promise((resolve) =>
-    child.once('close', (_status, signal) => resolve({ signal, output })),
-  );
+  return runToEnd(PROCESS, [database.url, keyringFile, String(port), kind, mark, point]);
 }
 
 interface Killed {

@@ -11,6 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { runCheck } from '../../src/cli/check.ts';
 import { run as runExtent } from '../../src/cli/extent.ts';
 import { check } from '../../src/library.ts';
+import { ran } from '../support/run-cli.ts';
 
 /** What these tests use of the packages. */
 interface Packages {
@@ -84,23 +85,7 @@ function people(count: number): string[] {
 }
 
 async function check1(file: string): Promise<{ status: number; out: string; err: string }> {
-  return output((io) => runCheck([file], io));
-}
-
-async function output(
-  run: (io: Parameters<typeof runExtent>[1]) => Promise<number>,
-): Promise<{ status: number; out: string; err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const status = await run({
-    stdout: (text) => void out.push(text),
-    stderr: (text) => void err.push(text),
-    isTerminal: false,
-    errorIsTerminal: false,
-    columns: 80,
-    env: {},
-  });
-  return { status, out: out.join(''), err: err.join('') };
+  return ran(runCheck, [file]);
 }
 
 const FROM = 'Company <notices@company.example>';
@@ -296,8 +281,7 @@ describe('payloads of the official packages, kept in files', { skip }, () => {
     });
 
     it(`${call.name}: extent counts who saw whom`, async () => {
-      const json = async (file: string) =>
-        JSON.parse((await output((io) => runExtent(['--json', file], io))).out);
+      const json = async (file: string) => JSON.parse((await ran(runExtent, ['--json', file])).out);
       for (const file of await filesOf(call, 50, false)) {
         const { exposed, saw, pairs, certain } = await json(file);
         assert.deepEqual([exposed, saw, pairs, certain], [50, 50, 2450, 2450]);

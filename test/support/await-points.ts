@@ -8,7 +8,7 @@ import path from 'node:path';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-interface RoadFile {
+export interface RoadFile {
   readonly file: string;
   readonly on: readonly string[];
   readonly off: readonly string[] | 'all others';

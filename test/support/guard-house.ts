@@ -10,33 +10,14 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { CommandIo, ExitStatus } from '../../src/cli/command.ts';
 import type { Database } from '../../src/store/database.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
+import { mustRunCli, type RunResult, runCli } from './run-cli.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const READY_MS = 90_000;
 
-type CliRun = (args: readonly string[], io: CommandIo) => Promise<ExitStatus>;
-
-const COMMANDS: Readonly<Record<string, () => Promise<CliRun>>> = {
-  customers: async () => (await import('../../src/cli/customers.ts')).run,
-  doctor: async () => (await import('../../src/cli/doctor.ts')).run,
-  guard: async () => (await import('../../src/cli/guard.ts')).run,
-  hold: async () => (await import('../../src/cli/hold.ts')).run,
-  init: async () => (await import('../../src/cli/init.ts')).run,
-  keys: async () => (await import('../../src/cli/keys.ts')).run,
-  operator: async () => (await import('../../src/cli/operator.ts')).run,
-  suppression: async () => (await import('../../src/cli/suppression.ts')).run,
-};
-
 type Env = Readonly<Record<string, string>>;
-
-export interface Said {
-  readonly status: ExitStatus;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** One `serve` process. */
 export interface ServeProcess {
@@ -123,34 +104,12 @@ export class GuardHouse {
   }
 
   /** One command, run in this process as the command line would. */
-  async cli(args: readonly string[], env: Env): Promise<Said> {
-    const [name = '', ...rest] = args;
-    const load = COMMANDS[name];
-    if (load === undefined) throw new Error(`no command ${name}`);
-    let stdout = '';
-    let stderr = '';
-    const io: CommandIo = {
-      stdout: (text) => {
-        stdout += text;
-      },
-      stderr: (text) => {
-        stderr += text;
-      },
-      ...{ isTerminal: false, errorIsTerminal: false, columns: 80, env },
-    };
-    try {
-      return { status: await (await load())(rest, io), stdout, stderr };
-    } catch (error) {
-      const { message, code } = error as Error & { code?: string };
-      return { status: 2, stdout, stderr: `${stderr}${code ?? ''}: ${message}\n` };
-    }
+  cli(args: readonly string[], env: Env): Promise<RunResult> {
+    return runCli(args, env);
   }
 
-  async must(args: readonly string[], env: Env): Promise<string> {
-    const { status, stdout, stderr } = await this.cli(args, env);
-    if (status !== 0)
-      throw new Error(`undisclosed ${args.join(' ')}: ${status}: ${stderr}${stdout}`);
-    return stdout;
+  must(args: readonly string[], env: Env): Promise<string> {
+    return mustRunCli(args, env);
   }
 
   async close(): Promise<void> {

@@ -7,12 +7,10 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { KeyringDocument } from '../../src/keys/keyring.ts';
-import { DOORS, instrumented } from './await-points.ts';
+import { DOORS } from './await-points.ts';
 import type { KeptDoor } from './kept-doors.ts';
+import { killAtPoint } from './kill-at-point.ts';
 
 const [
   url = '',
@@ -24,31 +22,7 @@ const [
   mark = '',
   point = '',
 ] = process.argv.slice(2);
-const root = path.join(import.meta.dirname, '../..');
-const reached = new Set<string>();
-
-let isArmed = false;
-Object.assign(globalThis, {
-  pointReached: (name: string) => {
-    if (!isArmed) return;
-    reached.add(name);
-    if (name === point) process.kill(process.pid, 'SIGKILL');
-  },
-  passOn: (value: unknown, then: () => void) => {
-    then();
-    return value;
-  },
-});
-registerHooks({
-  load(address, context, next) {
-    const loaded = next(address, context);
-    const file = address.startsWith('file:')
-      ? path.relative(root, fileURLToPath(address)).replaceAll(path.sep, '/')
-      : '';
-    if (!DOORS.some((one) => one.file === file)) return loaded;
-    return { ...loaded, source: instrumented(file, readFileSync(fileURLToPath(address), 'utf8')) };
-  },
-});
+const { reached, arm } = killAtPoint(DOORS, point);
 
 const { openDatabase } = await import('../../src/store/database.ts');
 const { keyringOf } = await import('../../src/keys/keyring.ts');
@@ -57,10 +31,10 @@ const { openKeptDoors } = await import('./kept-doors.ts');
 const db = await openDatabase({ url }, { poolMax: 4 });
 const keyring = keyringOf(JSON.parse(readFileSync(keyringFile, 'utf8')) as KeyringDocument);
 const doors = await openKeptDoors(db, keyring, Number(port), upstream);
-isArmed = true;
+arm(true);
 const answer = await doors.send(door as KeptDoor, kind === 'split' ? 'split' : 'hold', mark);
 process.stdout.write(`answered ${answer}\n`);
 if (point === 'list') for (const name of reached) process.stdout.write(`reached ${name}\n`);
-isArmed = false;
+arm(false);
 await doors.close();
 await db.close();

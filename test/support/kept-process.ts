@@ -7,36 +7,13 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { KeyringDocument } from '../../src/keys/keyring.ts';
-import { DOORS, instrumented, ROAD } from './await-points.ts';
+import { DOORS, ROAD } from './await-points.ts';
+import { killAtPoint } from './kill-at-point.ts';
 
 const [url = '', keyringFile = '', port = '', kind = '', mark = '', point = ''] =
   process.argv.slice(2);
-const root = path.join(import.meta.dirname, '../..');
-
-let isArmed = false;
-Object.assign(globalThis, {
-  pointReached: (name: string) => {
-    if (isArmed && name === point) process.kill(process.pid, 'SIGKILL');
-  },
-  passOn: (value: unknown, then: () => void) => {
-    then();
-    return value;
-  },
-});
-registerHooks({
-  load(address, context, next) {
-    const loaded = next(address, context);
-    const file = address.startsWith('file:')
-      ? path.relative(root, fileURLToPath(address)).replaceAll(path.sep, '/')
-      : '';
-    if (![...ROAD, ...DOORS].some((one) => one.file === file)) return loaded;
-    return { ...loaded, source: instrumented(file, readFileSync(fileURLToPath(address), 'utf8')) };
-  },
-});
+const { arm } = killAtPoint([...ROAD, ...DOORS], point);
 
 const { openDatabase } = await import('../../src/store/database.ts');
 const { keyringOf } = await import('../../src/keys/keyring.ts');
@@ -45,7 +22,7 @@ const { holdCall, openKeptRoad, SENDER, splitCall } = await import('./kept-road.
 const db = await openDatabase({ url }, { poolMax: 3 });
 const keyring = keyringOf(JSON.parse(readFileSync(keyringFile, 'utf8')) as KeyringDocument);
 const road = await openKeptRoad(db, keyring, Number(port), { claimMs: 1500 });
-isArmed = true;
+arm(true);
 const call = kind === 'split' ? splitCall(mark) : holdCall(mark);
 const { action, kept } = await road.guard.road('smtp').decide(call, SENDER);
 process.stdout.write(`answered ${action} ${kept}\n`);

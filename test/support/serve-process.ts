@@ -18,23 +18,18 @@ import { STATES } from '../../src/broadcast/outcome.ts';
 import { unpackPrepared } from '../../src/broadcast/prepared-message.ts';
 import type { ReleaseProgress } from '../../src/broadcast/release-progress.ts';
 import { callJson, loadOperatorKey } from '../../src/cli/api-client.ts';
-import type { CommandIo, ExitStatus } from '../../src/cli/command.ts';
+import type { CommandIo } from '../../src/cli/command.ts';
 import { toConfig } from '../../src/config.ts';
 import { readKeyring } from '../../src/keys/keyring.ts';
 import { open } from '../../src/keys/seal.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/store/embedded.ts';
+import { mustRunCli, type RunResult, runCli } from './run-cli.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const NOTICE = fileURLToPath(new URL('../../demo/notice', import.meta.url));
 const VERIFIER = fileURLToPath(new URL('../../verify/verify.mjs', import.meta.url));
 const READY_MS = 60_000;
-
-export interface RunResult {
-  readonly status: ExitStatus;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface Status {
   readonly state: string;
@@ -67,19 +62,6 @@ export interface Serving {
   readonly lines: readonly string[];
   readonly exited: Promise<void>;
 }
-
-type CliRun = (args: readonly string[], io: CommandIo) => Promise<ExitStatus>;
-
-const COMMANDS: Readonly<Record<string, () => Promise<CliRun>>> = {
-  broadcast: async () => (await import('../../src/cli/broadcast.ts')).run,
-  console: async () => (await import('../../src/cli/console.ts')).run,
-  customers: async () => (await import('../../src/cli/customers.ts')).run,
-  halt: async () => (await import('../../src/cli/halt.ts')).run,
-  init: async () => (await import('../../src/cli/init.ts')).run,
-  keys: async () => (await import('../../src/cli/keys.ts')).run,
-  operator: async () => (await import('../../src/cli/operator.ts')).run,
-  resume: async () => (await import('../../src/cli/halt.ts')).runResume,
-};
 
 function alive(pid: number): boolean {
   try {
@@ -214,38 +196,12 @@ export class Installation {
   }
 
   /** One command, run in this process as the command line would. */
-  async cli(args: readonly string[]): Promise<RunResult> {
-    const [name = '', ...rest] = args;
-    const load = COMMANDS[name];
-    if (load === undefined) throw new Error(`no command ${name}`);
-    let stdout = '';
-    let stderr = '';
-    const io: CommandIo = {
-      stdout: (text) => {
-        stdout += text;
-      },
-      stderr: (text) => {
-        stderr += text;
-      },
-      isTerminal: false,
-      errorIsTerminal: false,
-      columns: 80,
-      env: this.env,
-    };
-    try {
-      const status = await (await load())(rest, io);
-      return { status, stdout, stderr };
-    } catch (error) {
-      const { message, code } = error as Error & { code?: string };
-      return { status: 2, stdout, stderr: `${stderr}${code ?? ''}: ${message}\n` };
-    }
+  cli(args: readonly string[]): Promise<RunResult> {
+    return runCli(args, this.env);
   }
 
-  async must(args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.cli(args);
-    if (status !== 0)
-      throw new Error(`undisclosed ${args.join(' ')}: ${status}: ${stderr}${stdout}`);
-    return stdout;
+  must(args: readonly string[]): Promise<string> {
+    return mustRunCli(args, this.env);
   }
 
   async api<T>(as: string, method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {

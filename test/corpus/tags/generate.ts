@@ -5,6 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { seeded } from '../../../demo/sample-customers.ts';
 import {
   ENGINES,
   MISSING_FILES,
@@ -136,17 +137,6 @@ const FROM_DOCUMENTATION: readonly string[] = [
   '<%= @user.name %>',
 ];
 
-/** Small and repeatable (Mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 function placed(dialect: string, tag: string, random: () => number): TagFixture {
   const pick = (texts: readonly string[]): string =>
     texts[Math.floor(random() * texts.length)] ?? '';
@@ -195,7 +185,7 @@ function placed(dialect: string, tag: string, random: () => number): TagFixture 
 }
 
 export function tagFixtures(): readonly TagFixture[] {
-  const random = randomFrom(SEED);
+  const random = seeded(SEED);
   const fixtures: TagFixture[] = [];
   for (let index = 0; index < COUNT; index++) {
     const [dialect, make] = DIALECTS[index % DIALECTS.length] ?? ['', () => ''];
