@@ -1,6 +1,5 @@
 /** A certificate and its key, from the files that the configuration names: read when a gate starts, and again when they change. */
 
-import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { Fault } from '../base/errors.ts';
@@ -30,10 +29,11 @@ async function readPem(path: string): Promise<string> {
   }
 }
 
-/** @throws Fault `gate.certificate-unreadable`, `gate.bad-certificate`. */
-export async function readCertificate(files: CertificateFiles): Promise<CertificatePem> {
-  const { certificate, key } = files;
-  const pem = { cert: await readPem(certificate), key: await readPem(key) };
+async function readPair({ certificate, key }: CertificateFiles): Promise<CertificatePem> {
+  return { cert: await readPem(certificate), key: await readPem(key) };
+}
+
+function checkPair(pem: CertificatePem, { certificate, key }: CertificateFiles): void {
   try {
     createSecureContext(pem);
   } catch (cause) {
@@ -43,31 +43,58 @@ export async function readCertificate(files: CertificateFiles): Promise<Certific
       cause,
     });
   }
+}
+
+/** @throws Fault `gate.certificate-unreadable`, `gate.bad-certificate`. */
+export async function readCertificate(files: CertificateFiles): Promise<CertificatePem> {
+  const pem = await readPair(files);
+  checkPair(pem, files);
   return pem;
 }
 
+export interface CertificateWatch {
+  /** As it was read: what has changed since is seen at the first look. */
+  readonly inUse: CertificatePem;
+  readonly everyMs: number;
+  readonly onChange: (pem: CertificatePem) => void;
+  /** Once for each state of the files that cannot be used. */
+  readonly onFault: (fault: Fault) => void;
+}
+
 /**
- * Reads both files again whenever one has changed. A pair that cannot be used is told of and the old one stays in use: a renewal
- * writes one file after the other.
+ * Reads both files again and again, and gives on what is in them when it is another pair. One that cannot be used is told of and
+ * the old one stays in use: a renewal writes one file after the other. The files are read and not their times looked at: certbot's
+ * are links that are set to new ones, and what changes before the first look would be missed.
  * @returns what ends the watching.
  */
 export function watchCertificate(
   files: CertificateFiles,
-  { everyMs, onChange, onFault }: CertificateWatch,
+  { inUse, everyMs, onChange, onFault }: CertificateWatch,
 ): () => void {
-  const reread = (): void => {
-    readCertificate(files).then(onChange, (error: unknown) => onFault(error as Fault));
+  let seen = inUse.cert + inUse.key;
+  const look = async (): Promise<void> => {
+    let now = '';
+    try {
+      const pem = await readPair(files);
+      now = pem.cert + pem.key;
+      if (now === seen) return;
+      checkPair(pem, files);
+      onChange(pem);
+    } catch (error) {
+      const fault = error as Fault;
+      now ||= `${fault}`;
+      if (now !== seen) onFault(fault);
+    }
+    seen = now;
   };
-  const paths = [files.certificate, files.key];
-  // By name and not by inode: certbot's files are links that are set to new ones.
-  for (const path of paths) watchFile(path, { interval: everyMs, persistent: false }, reread);
+  let timer: NodeJS.Timeout;
+  let ended = false;
+  const lookLater = (): void => {
+    if (!ended) timer = setTimeout(() => void look().then(lookLater), everyMs).unref();
+  };
+  lookLater();
   return () => {
-    for (const path of paths) unwatchFile(path, reread);
+    ended = true;
+    clearTimeout(timer);
   };
-}
-
-export interface CertificateWatch {
-  readonly everyMs: number;
-  readonly onChange: (pem: CertificatePem) => void;
-  readonly onFault: (fault: Fault) => void;
 }

@@ -99,9 +99,10 @@ export async function startSmtpRelay(options: SmtpRelayOptions): Promise<Gate> {
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const unwatch =
-    listen.tls === null
+    listen.tls === null || tls === null
       ? () => {}
       : watchCertificate(listen.tls, {
+          inUse: tls,
           everyMs: options.certificateMs ?? 10_000,
           onChange: (pem) => server.useCertificate(pem),
           onFault: (fault) => report(options.log, 'relay.certificate', fault),

@@ -156,9 +156,10 @@ export async function startConsole(
   for (const origin of allowedOrigins(address, isLoopback(listen.host), configured))
     parts.origins.add(origin);
   const unwatch =
-    listen.tls === null
+    listen.tls === null || tls === null
       ? () => {}
       : watchCertificate(listen.tls, {
+          inUse: tls,
           everyMs: CERTIFICATE_MS,
           onChange: (pem) =>
             (server.server as unknown as { setSecureContext(pem: object): void }).setSecureContext(
