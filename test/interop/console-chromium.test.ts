@@ -11,7 +11,13 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Page,
+  type Route,
+} from 'playwright-core';
 import type { HeldCall } from '../../src/guard/hold.ts';
 import type { HaltRow } from '../../src/store/permits-and-halts.ts';
 // biome-ignore lint/correctness/useImportExtensions: plain JavaScript, its types beside it
@@ -289,6 +295,48 @@ describe('the operators’ page in Chromium', { skip }, () => {
     await bob.getByText('No halt is in force').waitFor();
     await page.close();
     await bob.close();
+  });
+
+  test('a page is live in whichever order its scripts come', async () => {
+    const page = await pageOf('alice', '/held');
+    const bare = `**/assets/htmx-sse-*`;
+    for (const late of [bare, '**/assets/htmx-????????????????.js', '**/assets/console-*']) {
+      const context = await browser.newContext({
+        storageState: await page.context().storageState(),
+      });
+      const other = await context.newPage();
+      await other.route(late, async (route) => {
+        await sleep(500);
+        await route.continue();
+      });
+      const stream = other.waitForRequest('**/live/**', { timeout: 10_000 });
+      await other.goto(`${origin}/held`);
+      await stream;
+      await context.close();
+    }
+    await page.close();
+  });
+
+  test('a page whose stream was refused, or cut, says so and comes alive by itself; one without a session is signed out', async () => {
+    const page = await (await browser.newContext()).newPage();
+    const link = await at.api<{ url: string }>('bob', 'POST', '/v1/console/links', {});
+    await page.goto(link.url);
+    await page.getByRole('button', { name: 'Sign in as bob' }).click();
+    await page.getByRole('heading', { name: 'disclosures kept from happening' }).waitFor();
+    for (const refused of [
+      (route: Route) => route.fulfill({ status: 503, body: 'too many pages are open' }),
+      (route: Route) => route.abort('connectionreset'),
+    ]) {
+      await page.route('**/live/**', refused);
+      await page.goto(`${origin}/verdicts`);
+      await page.locator('#live.off').waitFor();
+      await page.unroute('**/live/**');
+      await page.locator('#live:not(.off)').waitFor();
+    }
+    await page.route('**/live/**', (route) => route.fulfill({ status: 401, body: '' }));
+    await page.goto(`${origin}/verdicts`);
+    await page.waitForURL('**/signed-out');
+    await page.close();
   });
 
   test('with the keyboard alone Halt is two keys away from anywhere, and Enter halts', async () => {

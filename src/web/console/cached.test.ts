@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cached, cachedBy } from './cached.ts';
+import { cached, cachedBy, restOf } from './cached.ts';
 
 test('asked by many at once it is asked once; after a deed it is asked again', async () => {
   let asked = 0;
@@ -46,6 +46,13 @@ test('a slow question is asked less often than it may be old', async () => {
   await slow();
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(await slow(), 1, 'within twenty times what it takes');
+});
+
+test('one slow answer does not make the page old for a minute, and a slow question rests as long as it has taken', () => {
+  assert.deepEqual(
+    [1, 100, 200, 3000, 5000, 12_000].map((tookMs) => restOf(tookMs, 500)),
+    [500, 2000, 4000, 5000, 5000, 12_000],
+  );
 });
 
 test('by key, and no more of them than are allowed', async () => {

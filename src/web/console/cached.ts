@@ -12,8 +12,19 @@ export interface Cached<T> {
 
 /** Of the time between two questions at most a twentieth is spent on the first: a slow one cannot keep the database busy. */
 const SHARE = 20;
+/** But one slow answer, for instance while a broadcast is being prepared, does not make the page old for a minute. */
+const RESTED_MS = 5000;
 /** A question whose answer does not come in that time is lost with its connection, and asked again. */
 const LOST_MS = 30_000;
+
+/**
+ * How long an answer is good that has taken so long.
+ * @param everyMs how old it may be where it has taken no time.
+ * @returns milliseconds; never less than it has taken.
+ */
+export function restOf(tookMs: number, everyMs: number): number {
+  return Math.max(everyMs, Math.min(SHARE * tookMs, RESTED_MS), tookMs);
+}
 
 /** @param everyMs how old an answer may be. */
 export function cached<T>(load: () => Promise<T>, everyMs: number): Cached<T> {
@@ -28,7 +39,7 @@ export function cached<T>(load: () => Promise<T>, everyMs: number): Cached<T> {
       (answer) => {
         const now = performance.now();
         last = answer;
-        if (value === asked) goodUntil = now + Math.max(everyMs, SHARE * (now - started));
+        if (value === asked) goodUntil = now + restOf(now - started, everyMs);
         return answer;
       },
       (error: unknown) => {

@@ -30,13 +30,27 @@
     event.target.click();
   });
 
-  function live(on) {
-    document.getElementById('live')?.classList.toggle('off', !on);
+  const live = document.getElementById('live');
+  const AGAIN_MS = 2000;
+  let again;
+
+  function isLive(on) {
+    live?.classList.toggle('off', !on);
+  }
+
+  // htmx connects again when a stream has ended, but not when the first one was refused or did not come.
+  function connectAgain({ target, detail }) {
+    if (live === null || target !== live) return;
+    isLive(false);
+    clearTimeout(again);
+    if (detail.ctx?.response?.status === 401) location.assign('/signed-out');
+    else again = setTimeout(() => htmx.trigger(live, 'again'), AGAIN_MS);
   }
 
   document.addEventListener('signed-out', (event) => location.assign(event.detail.data));
-  document.addEventListener('htmx:sse:after:connection', () => live(true));
-  document.addEventListener('htmx:sse:after:message', () => live(true));
-  document.addEventListener('htmx:sse:error', () => live(false));
-  document.addEventListener('htmx:sse:close', () => live(false));
+  document.addEventListener('htmx:sse:after:connection', () => isLive(true));
+  document.addEventListener('htmx:sse:after:message', () => isLive(true));
+  document.addEventListener('htmx:sse:error', () => isLive(false));
+  for (const lost of ['htmx:sse:close', 'htmx:response:error', 'htmx:error'])
+    document.addEventListener(lost, connectAgain);
 }

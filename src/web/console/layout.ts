@@ -40,6 +40,10 @@ export interface Standing {
   readonly freezes: number;
 }
 
+/**
+ * htmx itself is not deferred: a deferred one looks over the page in its next task, before its extension is there if that comes a
+ * little later, and the page then never renews itself. This way it waits for DOMContentLoaded, and that for every deferred script.
+ */
 function head(assets: Assets, title: string): Markup {
   return html`<!doctype html>
 <html lang="en">
@@ -54,7 +58,7 @@ ${STYLES.map(
   (name) => html`<link rel="stylesheet" href="${assets.path(name)}">
 `,
 )}<script src="${assets.path('theme.js')}"></script>
-<script defer src="${assets.path('htmx.js')}"></script>
+<script src="${assets.path('htmx.js')}"></script>
 <script defer src="${assets.path('htmx-sse.js')}"></script>
 <script defer src="${assets.path('uplot.js')}"></script>
 <script defer src="${assets.path('plots.js')}"></script>
@@ -166,7 +170,7 @@ export function framedPage(frame: Frame, body: Content): Markup {
 ${topBar(frame)}
 <div id="banner" class="banners">${bannerPart(standing, halted)}</div>
 <main id="content" tabindex="-1">${body}</main>
-<footer class="foot"><span>Times are UTC, as in the ledger.</span>${live !== null && html`<span id="live" class="live" hx-sse:connect="${live}" hx-swap="none" hx-config="sse.pauseOnBackground:true"><i></i><span>Live</span></span>`}</footer>
+<footer class="foot"><span>Times are UTC, as in the ledger.</span>${live !== null && html`<span id="live" class="live" hx-sse:connect="${live}" hx-trigger="load, again" hx-swap="none" hx-config="sse.pauseOnBackground:true"><i></i><span>Live</span></span>`}</footer>
 ${dialog && haltDialog(session, broadcast)}
 </body>
 </html>`;
