@@ -97,7 +97,7 @@ export function sendingPart(sending: Sending, now: Date): Markup {
 <dl class="sending-figures">
 <div><dt>Done</dt><dd><b>${figure(settled.settled)}</b><small>of ${figure(of)}</small></dd></div>
 <div><dt>Rate</dt><dd><b>${rate(perSecond)}</b><small>a second</small></dd></div>
-<div><dt>Finished</dt><dd>${finishText(finish, now)}</dd></div>
+<div><dt>${finish.kind === 'finished' ? 'Finished' : 'Finishes'}</dt><dd>${finishText(finish, now)}</dd></div>
 <div><dt>Now</dt><dd><b>${progress?.phase ?? (sending.halted ? 'halted' : 'unknown')}</b><small>${phaseText(sending)}</small></dd></div>
 </dl>`;
 }

@@ -58,7 +58,7 @@ const SLOW_MS = 1500;
 const REPLIES_MAX = 8;
 const FINAL = FINAL_STATES.map((state) => STATES.indexOf(state));
 /** The rate of a broadcast is drawn from at most this many counts. */
-const BUCKETS_MAX = 180;
+const BUCKETS_MAX = 90;
 const WIDTHS_MS = [250, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 900_000];
 
 /** The least width by which a length of time is cut into few enough pieces. */

@@ -42,8 +42,8 @@ test('everybody settled is finished, whatever stands', () => {
   assert.equal(finishTime({ ...half, settled: 10_000 }, 'it is halted', NOW).kind, 'finished');
 });
 
-test('a rate is drawn from at most 180 counts, however long it took', () => {
+test('a rate is drawn from at most 90 counts, however long it took', () => {
   for (const seconds of [1, 44, 46, 600, 7200, 86_400, 30 * 86_400, 400 * 86_400])
-    assert.ok((seconds * 1000) / bucketWidth(seconds * 1000) <= 180, `${seconds}`);
+    assert.ok((seconds * 1000) / bucketWidth(seconds * 1000) <= 90, `${seconds}`);
   assert.equal(bucketWidth(1000), 250);
 });
