@@ -52,7 +52,7 @@ const sums = {
   readerFaults: 0,
 };
 const doors = {};
-const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
+const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', ':!docs') === '' ? '' : '+'}`;
 console.log(`seed ${seed}, commit ${commit}`);
 const rig = await openRig();
 const started = performance.now();

@@ -80,7 +80,7 @@ const tasks = [
   })),
 ].filter(({ name }) => only === undefined || only.includes(name));
 
-const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
+const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', ':!docs') === '' ? '' : '+'}`;
 const earlier = existsSync(out) ? JSON.parse(readFileSync(out, 'utf8')) : {};
 const date = new Date().toISOString().slice(0, 10);
 const results = {};
