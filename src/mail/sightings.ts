@@ -36,6 +36,7 @@ const NONE: readonly never[] = [];
 const MARKS = ['@', '40', '&', '\uFF20', '\uFE6B'];
 /** The codings of @ that end in 40, without the 40. */
 const BEFORE_40 = ['%', '=', '%25', '\\u00', '\\x'];
+const QUOTE = 0x22;
 const MARKER_START = /[@%&=\\\uFF20\uFE6B]/;
 const SHORT_TEXT = 512;
 const REFERENCE_TO_AT =
@@ -109,24 +110,24 @@ function readRun(text: string, start: number, end: number, found: Sighting[]): v
   }
   const place = { start, end };
   const plain = undoLookalikes(undoScriptEscapes(undoCharacterReferences(run)));
-  if (plain === run) scanPlain(text, start, end, found, null);
-  else {
-    const before = plain.includes('"@') ? beforeQuote(text, start) : '';
-    const whole = before + plain;
+  const before =
+    text.charCodeAt(start - 1) === QUOTE || plain.includes('"@') ? beforeQuote(text, start) : '';
+  const scanDecoded = (decoded: string): void => {
+    const whole = before + decoded;
     scanPlain(whole, before.length, whole.length, found, place);
-  }
+  };
+  if (plain === run) scanPlain(text, start, end, found, null);
+  else scanDecoded(plain);
   let decoded = plain;
   for (let times = 0; times < 2 && /%[0-9a-fA-F]{2}/.test(decoded); times++) {
     decoded = undoLookalikes(undoCharacterReferences(undoPercentCoding(decoded)));
-    scanPlain(decoded, 0, decoded.length, found, place);
+    scanDecoded(decoded);
   }
-  if (/=40[a-zA-Z\x80-\uffff[]/.test(plain)) {
-    const unquoted = undoLookalikes(undoQuotedPrintable(plain));
-    scanPlain(unquoted, 0, unquoted.length, found, place);
-  }
+  if (/=40[a-zA-Z\x80-\uffff[]/.test(plain))
+    scanDecoded(undoLookalikes(undoQuotedPrintable(plain)));
 }
 
-/** Where a local part with a space may have begun, whose quotes are coded: `&quot;ann b&quot;@x.test`. */
+/** Where a quoted local part with a space may have begun, before a coded @ (`"ann b"&#64;x.test`) or with its quotes coded as well. */
 function beforeQuote(text: string, start: number): string {
   return undoCharacterReferences(text.slice(Math.max(0, start - 2 * QUOTED_LOCAL_MAX), start));
 }
@@ -182,7 +183,7 @@ function inTable(allowed: Uint8Array, code: number): boolean {
 }
 
 function readLocal(text: string, at: number, limit: number): Piece {
-  if (text.charCodeAt(at - 1) === 0x22) return readQuotedLocal(text, at);
+  if (text.charCodeAt(at - 1) === QUOTE) return readQuotedLocal(text, at);
   return unquotedLocal(text, at, limit);
 }
 
