@@ -162,8 +162,9 @@ function readField(field: HeaderField, part: Part, reading: Reading): void {
   const label = headerLabel(field);
   const surface = headerSurface(field);
   const seen = new Set(listed);
+  const folded = listed.length > 0 ? foldedInto(sightings) : null;
   for (const address of listed) {
-    const embedded = sightingOf(sightings, address)?.embedded ?? NONE;
+    const embedded = folded?.get(address) ?? NONE;
     const sighting = { address, start, end, weak: false, readings: NONE, embedded };
     add(reading, surface, part.path, label, sighting);
   }
@@ -177,11 +178,19 @@ function readField(field: HeaderField, part: Part, reading: Reading): void {
   }
 }
 
-function sightingOf(sightings: readonly Sighting[], address: string): Sighting | undefined {
-  // Only a short list is worth a look for an address folded into another.
-  return sightings.length > 8
-    ? undefined
-    : sightings.find((sighting) => sighting.readings.includes(address));
+/** What is folded into others, by each reading of those; null where nothing is, as nearly always. */
+function foldedInto(sightings: readonly Sighting[]): ReadonlyMap<string, readonly string[]> | null {
+  let folded: Map<string, string[]> | null = null;
+  for (const { address, readings, embedded } of sightings) {
+    if (embedded.length === 0) continue;
+    folded ??= new Map();
+    for (const reading of [address, ...readings]) {
+      const before = folded.get(reading);
+      if (before === undefined) folded.set(reading, [...embedded]);
+      else before.push(...embedded);
+    }
+  }
+  return folded;
 }
 
 /** Whole addresses stand in these, so one at a host of one label (`root@localhost`) is one too. */
