@@ -143,6 +143,7 @@ async function startRelay(parts: GateParts): Promise<Gate[]> {
         identities: (_user, password) => callers.byKey(password),
         ...(anonymous === null ? {} : { anonymousIdentity: identityOf('anonymous', anonymous) }),
         road: guard.road('smtp'),
+        halted: (identity) => guard.halted(identity),
         nextHop: smtp.nextHop,
         log: { warn: say },
       }),
@@ -231,7 +232,10 @@ async function openGuard(
   const index = await openCustomerIndex({ db, keyring, log });
   closers.push(() => index.close());
   const isCustomer = (canonical: string): boolean => index.has(canonical);
-  const circumstances = await createCircumstances({ db, keyring, log, isCustomer });
+  const circumstances = await createCircumstances({
+    ...{ db, keyring, log, isCustomer },
+    halts: { sender, begin: () => brake.begin() },
+  });
   closers.push(() => circumstances.close());
   const policyOfName = new Map(
     config.gates.callers.map((caller) => [caller.name, caller.policy] as const),

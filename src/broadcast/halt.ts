@@ -10,9 +10,12 @@ import type { Database } from '../store/database.ts';
 import {
   type HaltRow,
   insertHalt,
+  KNOWN_MS_MAX,
+  lateLooks,
   liftHalt,
   listHalts,
   permitAges,
+  type StandingHalt,
   voteResume,
 } from '../store/permits-and-halts.ts';
 import { PERMIT_MS_MAX } from './permit.ts';
@@ -41,9 +44,18 @@ export function haltFile(dataDir: string): string {
   return join(dataDir, HALT_FILE);
 }
 
+interface InForce {
+  readonly scope: HaltScope;
+  readonly broadcast: string | null;
+  /** Whether the database has it: from then on it is lifted where it is lifted there. */
+  recorded: boolean;
+}
+
 /** In force in this process, before the database knows: read before every write. */
 export class HaltSwitch {
-  readonly #standing = new Map<string, { scope: HaltScope; broadcast: string | null }>();
+  readonly #standing = new Map<string, InForce>();
+  /** A look that began before they were lifted may still find them. */
+  readonly #lifted = new Set<string>();
   readonly #listeners = new Set<() => void>();
 
   stands(broadcast: string | null): boolean {
@@ -59,7 +71,7 @@ export class HaltSwitch {
 
   /** Puts a halt in force: when this returns, no content is handed over in its scope by this process. */
   throw(id: string, scope: HaltScope, broadcast: string | null): void {
-    this.#standing.set(id, { scope, broadcast });
+    this.#standing.set(id, { scope, broadcast, recorded: false });
     for (const listener of this.#listeners) listener();
   }
 
@@ -67,8 +79,31 @@ export class HaltSwitch {
     return this.#standing.has(id);
   }
 
+  /** The database has this one now. */
+  recorded(id: string): void {
+    const halt = this.#standing.get(id);
+    if (halt !== undefined) halt.recorded = true;
+  }
+
   lift(id: string): void {
     this.#standing.delete(id);
+    this.#lifted.add(id);
+  }
+
+  /**
+   * Begins a look at what the database has. What it returns is called with that: it puts in force what was halted elsewhere, and
+   * lifts what had been recorded before the look and stands no more.
+   */
+  begin(): (halts: readonly StandingHalt[]) => void {
+    const recorded = [...this.#standing].filter(([, halt]) => halt.recorded).map(([id]) => id);
+    return (halts) => {
+      for (const { id, scope, broadcast_id } of halts) {
+        if (!this.knows(id) && !this.#lifted.has(id)) this.throw(id, scope, broadcast_id);
+        this.recorded(id);
+      }
+      const standing = new Set(halts.map(({ id }) => id));
+      for (const id of recorded) if (!standing.has(id)) this.lift(id);
+    };
   }
 
   onThrow(listener: () => void): () => void {
@@ -95,8 +130,9 @@ async function record(db: Database, id: string, request: HaltRequest, at: Date):
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Halts. When it returns, every sender has confirmed that it hands over nothing more in this scope, or its permit has run
- * out: at once in this process, within half a second on other machines.
+ * Halts. When it returns, nothing more is handed over in this scope: by no sender, whose permit has run out, and at no gate, whose
+ * process has taken the halt over, or has heard nothing of the database for so long that it lets nothing leave. At once in this
+ * process, elsewhere as a rule within milliseconds at gates and half a second for a broadcast.
  */
 export async function halt(
   db: Database,
@@ -111,7 +147,10 @@ export async function halt(
   brake.throw(id, request.scope, request.broadcast);
   const journal = { halt: id, at: at.toISOString(), ...request };
   const recorded = record(db, id, request, at).then(
-    () => true,
+    () => {
+      brake.recorded(id);
+      return true;
+    },
     () => false,
   );
   const inTime = await Promise.race([recorded, wait(RECORD_MS_MAX).then(() => null)]);
@@ -119,21 +158,27 @@ export async function halt(
     // The one deed that may come before its record: the journal is entered when the database is back.
     await writeFile(haltFile(dataDir), `${JSON.stringify(journal)}\n`, { mode: 0o600 });
     await appendFile(join(dataDir, JOURNAL), `${JSON.stringify(journal)}\n`, { mode: 0o600 });
-  } else {
-    for (
-      let ages = await permitAges(db, sender);
-      ages.some(young);
-      ages = await permitAges(db, sender)
-    ) {
-      if (performance.now() - started > PERMIT_MS_MAX) break;
-      await wait(25);
-    }
-  }
+  } else await Promise.all([othersPermits(db, sender), othersLooks(db, sender)]);
   return { halt: id, recorded: inTime === true, milliseconds: performance.now() - started };
 }
 
-function young(ageMs: number): boolean {
-  return ageMs < PERMIT_MS_MAX;
+/** Until no other sender's permit holds any more: none that began before is renewed. */
+async function othersPermits(db: Database, sender: string): Promise<void> {
+  const started = performance.now();
+  while ((await permitAges(db, sender)).some((ageMs) => ageMs < PERMIT_MS_MAX)) {
+    if (performance.now() - started > PERMIT_MS_MAX) return;
+    await wait(25);
+  }
+}
+
+/** Until every other process lets mail leave by what stands now, or by nothing. */
+async function othersLooks(db: Database, sender: string): Promise<void> {
+  const started = performance.now();
+  let { since, late } = await lateLooks(db, sender, null);
+  while (late > 0 && performance.now() - started < KNOWN_MS_MAX) {
+    await wait(5);
+    ({ since, late } = await lateLooks(db, sender, since));
+  }
 }
 
 interface PendingHalt extends HaltRequest {
@@ -182,7 +227,10 @@ async function enterPending(db: Database, dataDir: string, brake: HaltSwitch): P
   const entries = await pendingHalts(dataDir);
   for (const { halt, scope, broadcast } of entries)
     if (!brake.knows(halt)) brake.throw(halt, scope, broadcast);
-  for (const entry of entries) await record(db, entry.halt, entry, new Date(entry.at));
+  for (const entry of entries) {
+    await record(db, entry.halt, entry, new Date(entry.at));
+    brake.recorded(entry.halt);
+  }
   const inForce = new Set((await listHalts(db)).map((row) => row.id));
   const journal = join(dataDir, JOURNAL);
   if (existsSync(journal)) await rename(journal, `${journal}.entered`);
@@ -198,7 +246,8 @@ export async function restoreHalts(
   brake: HaltSwitch,
 ): Promise<void> {
   await enterPending(db, dataDir, brake);
-  for (const row of await listHalts(db)) brake.throw(row.id, row.scope, row.broadcast_id);
+  const take = brake.begin();
+  take(await listHalts(db));
 }
 
 const WATCH_MS = 100;

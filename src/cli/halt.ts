@@ -23,8 +23,8 @@ sender of this data directory obeys, and is entered in the ledger later. Two peo
   --help          this text
 `;
 
-/** Longer than a halt takes (250 ms), shorter than anybody waits. */
-const ANSWER_MS_MAX = 1000;
+/** Longer than a halt takes: milliseconds as a rule, half a second where another process stands still or has just died. */
+const ANSWER_MS_MAX = 1300;
 
 function scopeOf(options: Options): { scope: HaltScope; broadcast: string | null } {
   const id = options.positionals[0] ?? null;

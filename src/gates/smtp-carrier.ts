@@ -17,8 +17,10 @@ import {
 } from '../mail/delivery-report.ts';
 import type { Envelope } from '../mail/envelope.ts';
 import { privateCopies, withoutReaders } from '../mail/private-copy.ts';
+import { REASONS } from '../policy/reasons.ts';
 import { SmtpClient, type SmtpClientOptions } from '../smtp/client.ts';
 import type { NextHop } from '../smtp/connection.ts';
+import { makeReply, type Reply } from '../smtp/reply.ts';
 import type { Dsn } from '../smtp/submission.ts';
 import { checkEnvelope, contentNeeds, type RecipientResult } from '../smtp/transaction.ts';
 import { receivedField } from './received-field.ts';
@@ -39,6 +41,13 @@ export interface SmtpCarrierOptions {
   readonly trace?: boolean;
   readonly onFault?: (fault: Fault) => void;
 }
+
+/** To a next hop's server nothing is said: its connection ends. This is what the one who waits hears. */
+export const HALTED: Reply = makeReply(
+  REASONS.halted.smtpCode,
+  REASONS.halted.enhancedStatus,
+  REASONS.halted.sentence,
+);
 
 /** A carrier with its own connections to the next hop: what waits never takes those of what passes. */
 export interface SmtpCarrier extends Carrier {
@@ -61,12 +70,15 @@ export function createSmtpCarrier(options: SmtpCarrierOptions): SmtpCarrier {
   return {
     gate: 'smtp',
     cut: (kept, how, id) => (how === 'private' ? cutPrivately(kept, id, options) : cutWhole(kept)),
-    async deliver(delivery) {
+    async deliver(delivery, stopped) {
       const { envelope, dsn, content } = decodeKept(delivery.bytes);
       const traced =
         options.trace === false ? content : Buffer.concat([receivedField(name, false), content]);
       try {
-        const results = await client.send({ envelope, dsn, content: traced, allOrNothing: true });
+        const results = await client.send({
+          ...{ envelope, dsn, content: traced, allOrNothing: true },
+          stopped: () => (stopped?.() ? HALTED : null),
+        });
         return resultOf(results);
       } catch (error) {
         // Bytes that may not be written stay unwritten, however often they are tried.

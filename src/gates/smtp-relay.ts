@@ -23,7 +23,7 @@ import type { RecipientResult } from '../smtp/transaction.ts';
 import { type CertificateFiles, readCertificate, watchCertificate } from './certificate-files.ts';
 import type { Gate } from './gate.ts';
 import { receivedField } from './received-field.ts';
-import { encodeKept } from './smtp-carrier.ts';
+import { encodeKept, HALTED } from './smtp-carrier.ts';
 
 /** Told of faults: a stable code and a sentence, never an address. */
 export interface RelayLog {
@@ -48,6 +48,8 @@ export interface SmtpRelayOptions {
   /** Who a client that does not authenticate is. Allowed on a loopback address only. */
   readonly anonymousIdentity?: Identity;
   readonly road: Road;
+  /** Asked again right before content is handed over: whether this identity's mail stands still by now. */
+  readonly halted?: (identity: Identity) => boolean;
   readonly nextHop: Omit<NextHop, 'name'> & Pick<SmtpClientOptions, 'connectionsMax' | 'idleMs'>;
   readonly limits?: Partial<ServerLimits>;
   /** Whether a Received field of ours is put before what passes. Default true; without it a loop ends nowhere. */
@@ -163,7 +165,12 @@ async function relay(
     options.trace === false
       ? bytes
       : Buffer.concat([receivedField(name, submission.secure), bytes]);
-  const outcome = outcomeOf(await client.send({ envelope, content, dsn, allOrNothing: true }));
+  const outcome = outcomeOf(
+    await client.send({
+      ...{ envelope, content, dsn, allOrNothing: true },
+      stopped: () => (options.halted?.(identity) ? HALTED : null),
+    }),
+  );
   return decision.mode === 'warn' ? warned(outcome, decision) : outcome;
 }
 

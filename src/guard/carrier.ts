@@ -30,7 +30,8 @@ export interface Carrier {
    * @throws Fault where it cannot be cut.
    */
   cut(kept: Buffer, how: 'private' | 'whole', id: string): readonly Delivery[];
-  deliver(delivery: Delivery): Promise<DeliveryResult>;
+  /** @param stopped asked right before content is handed over, where that is not at once: then nothing is. */
+  deliver(delivery: Delivery, stopped?: () => boolean): Promise<DeliveryResult>;
   /** Tells the sender what could not be delivered: a DSN (RFC 3464) or a provider-shaped event. `id`: what answered the caller. */
   tellFailed(kept: Buffer, failed: readonly FailedDelivery[], id: string): Promise<void>;
 }

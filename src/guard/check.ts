@@ -50,6 +50,13 @@ export interface Circumstances {
     identity: Identity,
     judgement: Judgement,
   ): Promise<{ readonly reasons: readonly ReasonId[]; readonly campaign: number | null }>;
+  /** What is known of halts here; left out where they are thrown in this process alone. */
+  readonly halts?: {
+    /** Whether that is recent enough to let mail leave by it. */
+    readonly known: boolean;
+    /** Reads it again. @throws Fault `database.*`. */
+    look(): Promise<void>;
+  };
 }
 
 export interface KeepRequest {
@@ -96,6 +103,8 @@ export interface GuardOptions {
 export interface Guard {
   /** The road for one gate. */
   road(gate: string): Road;
+  /** Whether this identity's mail stands still, as far as is known: asked again right before content is handed over. */
+  halted(identity: Identity): boolean;
   close(): Promise<void>;
 }
 
@@ -233,19 +242,32 @@ class GateRoad implements Road {
       campaign,
     };
     const { recorded, kept } = await this.#book.enter(row, sealed);
-    if (!recorded) {
-      const { judgement: late } = deferred({ judgement, campaign }, 'ledger-unavailable');
-      return { ...late, entry, action: 'defer', mode, kept: null };
+    const late = recorded ? await this.#stands(identity, action) : 'ledger-unavailable';
+    if (late !== null) {
+      const { judgement: put } = deferred({ judgement, campaign }, late);
+      return { ...put, entry, action: 'defer', mode, kept: null };
     }
     if (sealed !== null) this.#options.keeper.wake();
     return { ...judgement, entry, action, mode, kept };
   }
+
+  /** Why what was judged and recorded does not go on all the same: a halt has come meanwhile, or nobody knows. */
+  async #stands(identity: Identity, action: Action): Promise<Doubt | null> {
+    if (action !== 'forward') return null;
+    const { halts } = this.#options.circumstances;
+    try {
+      if (halts?.known === false) await halts.look();
+    } catch (error) {
+      this.#options.onFault?.(error);
+      return 'guard-fault';
+    }
+    return this.#options.halted(identity) ? 'halted' : null;
+  }
 }
 
-function deferred(
-  { judgement, campaign }: Assessed,
-  reason: 'halted' | 'ledger-unavailable' | 'guard-fault',
-): Assessed {
+type Doubt = 'halted' | 'ledger-unavailable' | 'guard-fault';
+
+function deferred({ judgement, campaign }: Assessed, reason: Doubt): Assessed {
   return { judgement: { ...judgement, verdict: { kind: 'defer', reasons: [reason] } }, campaign };
 }
 
@@ -260,6 +282,7 @@ export function createGuard(options: GuardOptions): Guard {
   const lookAt = openTokenOwners();
   return {
     road: (gate) => new GateRoad(gate, options, book, lookAt),
+    halted: (identity) => options.halted(identity) || options.circumstances.halts?.known === false,
     close: () => book.close(),
   };
 }

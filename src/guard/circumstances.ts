@@ -29,7 +29,13 @@ import { CAMPAIGN_BITS, type CampaignSeed, campaignSeed, simhash } from './campa
 import { campaignTypes } from './campaign-type.ts';
 import type { Circumstances, GuardedCall } from './check.ts';
 import { AudienceDesk } from './declared-audience.ts';
-import { type FreezeBoard, freezeWithin, isFrozenText, openFreezeBoard } from './freeze.ts';
+import {
+  type FreezeBoard,
+  freezeWithin,
+  type HaltsTaken,
+  isFrozenText,
+  openFreezeBoard,
+} from './freeze.ts';
 import type { Identity } from './identity.ts';
 import type { Judgement, Submission } from './judge.ts';
 import { UsualSizes } from './usual-sizes.ts';
@@ -45,6 +51,8 @@ export interface CircumstancesOptions {
   readonly isCustomer?: (canonical: string) => boolean;
   /** Lines without addresses. */
   readonly log?: (line: string) => void;
+  /** Takes over what is halted elsewhere; left out where nothing can be. */
+  readonly halts?: HaltsTaken;
 }
 
 export interface LiveCircumstances extends Circumstances {
@@ -102,7 +110,16 @@ class LiveAround implements LiveCircumstances {
     return this.#board.frozen(identity, campaign);
   }
 
-  assess(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
+  get halts(): Pick<FreezeBoard, 'known' | 'look'> {
+    return this.#board;
+  }
+
+  async assess(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
+    if (!this.#board.known) await this.#board.look();
+    return this.#assess(call, identity, judgement);
+  }
+
+  #assess(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
     try {
       const { readers, outsiders, verdict } = judgement;
       const isOrdinary =
@@ -337,7 +354,7 @@ function shownIn(copy: Submission, everybody: ReadonlySet<string>): readonly str
 export async function createCircumstances(
   options: CircumstancesOptions,
 ): Promise<LiveCircumstances> {
-  const board = await openFreezeBoard(options.db);
+  const board = await openFreezeBoard(options.db, options.halts ?? null);
   try {
     const sizes = new UsualSizes(await listUsualSizes(options.db));
     return new LiveAround(options, board, sizes);

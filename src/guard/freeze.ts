@@ -1,8 +1,8 @@
 /**
- * Freezes: mail of one identity, or of one campaign of it, that waits until a named person has looked.
+ * Freezes: mail of one identity, or of one campaign of it, that waits until a named person has looked. Halts are looked at with them.
  *
- * Invariant: what is frozen anywhere is frozen everywhere within a second of the commit: by notification at once, by a look
- * each half second where that was lost. Where the last look is too old, everything counts as frozen.
+ * Invariant: what is frozen anywhere is frozen everywhere within half a second of the commit: by notification at once, by looks
+ * again and again where that was lost. Where the last look is too old, everything counts as frozen.
  */
 
 import { Fault } from '../base/errors.ts';
@@ -10,7 +10,6 @@ import { newId } from '../base/id.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import type { Database, Transaction } from '../store/database.ts';
 import {
-  FREEZE_CHANNEL,
   findCampaign,
   findFreeze,
   forgetCampaignExposed,
@@ -19,11 +18,18 @@ import {
   lockIdentity,
   markLifted,
 } from '../store/exposure.ts';
+import {
+  beginLook,
+  endLook,
+  forgetLook,
+  KNOWN_MS_MAX,
+  lookAtHalts,
+  STANDSTILL_CHANNEL,
+  type StandingHalt,
+} from '../store/permits-and-halts.ts';
 import { CAMPAIGN_BITS, differentBits } from './campaign.ts';
 
-const LOOK_MS = 500;
-/** A process that has not heard of the database for so long does not know what is frozen. */
-const KNOWN_MS_MAX = 3000;
+const LOOK_MS = 150;
 
 export interface StandingFreeze {
   readonly campaign: number | null;
@@ -35,9 +41,19 @@ export interface FreezeBoard {
   of(identity: string): readonly StandingFreeze[];
   /** For what is queued: true as well where it is not known. */
   frozen(identity: string, campaign: number | null): boolean;
+  /** Whether what is known is recent enough to let mail leave by it. */
+  readonly known: boolean;
   /** Reads again now; what was committed before is known when it resolves. */
   look(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Halts are thrown and lifted elsewhere; every look of this process brings what stands. */
+export interface HaltsTaken {
+  /** This process, as halts know it: they wait for its looks. */
+  readonly sender: string;
+  /** Called when a look begins; what it returns is called with what stood then. */
+  begin(): (halts: readonly StandingHalt[]) => void;
 }
 
 const NONE: readonly StandingFreeze[] = [];
@@ -51,6 +67,7 @@ export function isFrozenText(freezes: readonly StandingFreeze[], simhash: bigint
 
 class LiveBoard implements FreezeBoard {
   readonly #db: Database;
+  readonly #halts: HaltsTaken | null;
   #standing: ReadonlyMap<string, readonly StandingFreeze[]> = new Map();
   #knownAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | null = null;
@@ -59,15 +76,16 @@ class LiveBoard implements FreezeBoard {
   #stop: () => Promise<void> = async () => {};
   #closed = false;
 
-  constructor(db: Database) {
+  constructor(db: Database, halts: HaltsTaken | null) {
     this.#db = db;
+    this.#halts = halts;
   }
 
   async open(): Promise<void> {
     const soon = (): void => {
       this.look().catch(() => {});
     };
-    this.#stop = await this.#db.listen(FREEZE_CHANNEL, soon);
+    this.#stop = await this.#db.listen(STANDSTILL_CHANNEL, soon);
     try {
       await this.look();
     } catch (error) {
@@ -79,7 +97,7 @@ class LiveBoard implements FreezeBoard {
   }
 
   of(identity: string): readonly StandingFreeze[] {
-    if (!this.#isKnown())
+    if (!this.known)
       throw new Fault('freeze.not-known', 'it is not known what is frozen', {
         remedy: 'the database does not answer: nothing is sent until it does',
       });
@@ -87,7 +105,7 @@ class LiveBoard implements FreezeBoard {
   }
 
   frozen(identity: string, campaign: number | null): boolean {
-    if (!this.#isKnown()) return true;
+    if (!this.known) return true;
     const standing = this.#standing.get(identity);
     if (standing === undefined) return false;
     return standing.some((freeze) => freeze.campaign === null || freeze.campaign === campaign);
@@ -116,15 +134,18 @@ class LiveBoard implements FreezeBoard {
     await this.#stop();
     await this.#looking?.catch(() => {});
     await this.#next?.catch(() => {});
+    if (this.#halts !== null) await forgetLook(this.#db, this.#halts.sender).catch(() => {});
   }
 
-  #isKnown(): boolean {
+  get known(): boolean {
     return performance.now() - this.#knownAt < KNOWN_MS_MAX;
   }
 
   async #read(): Promise<void> {
     if (this.#closed) return;
     const asked = performance.now();
+    // Halts wait for whoever may go by what is read now: that is entered before it is read.
+    if (this.#halts !== null) await beginLook(this.#db, this.#halts.sender);
     const standing = new Map<string, StandingFreeze[]>();
     for (const { identity, campaign, simhash } of await listFreezes(this.#db)) {
       const before = standing.get(identity);
@@ -132,13 +153,25 @@ class LiveBoard implements FreezeBoard {
       else before.push({ campaign, simhash });
     }
     this.#standing = standing;
+    if (this.#halts !== null) await this.#takeHalts(this.#halts);
     this.#knownAt = asked;
+  }
+
+  /** In force here first, and only then entered as seen: whoever waits for that may rely on it. */
+  async #takeHalts({ sender, begin }: HaltsTaken): Promise<void> {
+    const take = begin();
+    const { at, halts } = await lookAtHalts(this.#db);
+    take(halts);
+    await endLook(this.#db, sender, at);
   }
 }
 
 /** @throws Fault `database.*` when what is frozen cannot be read at the start. */
-export async function openFreezeBoard(db: Database): Promise<FreezeBoard> {
-  const board = new LiveBoard(db);
+export async function openFreezeBoard(
+  db: Database,
+  halts: HaltsTaken | null,
+): Promise<FreezeBoard> {
+  const board = new LiveBoard(db, halts);
   await board.open();
   return board;
 }

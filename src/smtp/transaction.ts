@@ -19,6 +19,8 @@ export interface Delivery {
   readonly dsn?: Dsn | null;
   /** Whether one refused recipient keeps the message from everybody. Costs one round trip more with several recipients. */
   readonly allOrNothing?: boolean;
+  /** Asked right before content is written: an answer stops the message there. */
+  readonly stopped?: () => Reply | null;
 }
 
 /** `withheld`: the recipient was not refused itself; another one was, under `allOrNothing`. */
@@ -112,6 +114,12 @@ async function continueWith(
     const result = resultOf(go, 'data');
     await reset(connection);
     return { kind: 'done', recipients: results.map((own) => own ?? result) };
+  }
+  const stopped = delivery.stopped?.() ?? null;
+  if (stopped !== null) {
+    // A DATA that got 354 cannot be taken back.
+    connection.destroy();
+    return same(delivery, { kind: 'deferred', stage: 'data', reply: stopped });
   }
   const result = await content(connection, delivery.content);
   return { kind: 'done', recipients: results.map((own) => own ?? result) };

@@ -1,10 +1,10 @@
 /** Who was shown to whom over many calls, what is frozen, and the usual sizes of calls. */
 
 import type { Queryable, Transaction } from './database.ts';
+import { STANDSTILL_CHANNEL } from './permits-and-halts.ts';
 
 /** First half of the advisory locks of identities; the second is a hash of the name. */
 const BUDGET_LOCKS = 7_311_003;
-export const FREEZE_CHANNEL = 'guard_freeze';
 
 /** Who waits longer is told to try later; a process that stands still in the middle loses the lock to the others. */
 const LOCK_MS = 5000;
@@ -164,7 +164,7 @@ export async function insertFreeze(tx: Transaction, row: Omit<FreezeRow, 'at'>):
      VALUES ($1, $2, $3, $4, $5, $6)`,
     [row.id, row.identity, row.campaign, row.simhash, row.reason, row.frozen_by],
   );
-  await tx.query('SELECT pg_notify($1, $2)', [FREEZE_CHANNEL, row.id]);
+  await tx.query('SELECT pg_notify($1, $2)', [STANDSTILL_CHANNEL, row.id]);
 }
 
 /** Null where no such freeze stands. */
@@ -179,7 +179,7 @@ export async function markLifted(
     [id, operator],
   );
   if (row === undefined) return null;
-  await tx.query('SELECT pg_notify($1, $2)', [FREEZE_CHANNEL, id]);
+  await tx.query('SELECT pg_notify($1, $2)', [STANDSTILL_CHANNEL, id]);
   return freezeRow(row);
 }
 

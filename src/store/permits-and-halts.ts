@@ -2,6 +2,11 @@
 
 import type { Queryable, Transaction } from './database.ts';
 
+/** Told when something was halted or frozen, or goes on. */
+export const STANDSTILL_CHANNEL = 'standstill';
+/** For so long a process may go by what it has read of halts and freezes; then it reads again before it lets anything leave. */
+export const KNOWN_MS_MAX = 500;
+
 /** Takes the permit of a broadcast, or takes it over once it has run out. Null while another sender holds it. */
 export async function takePermit(
   db: Queryable,
@@ -75,7 +80,7 @@ export interface HaltRow {
 
 /** False when this halt is there already. */
 export async function insertHalt(
-  tx: Queryable,
+  tx: Transaction,
   row: Pick<HaltRow, 'id' | 'scope' | 'broadcast_id' | 'by' | 'reason'>,
 ): Promise<boolean> {
   const rows = await tx.query(
@@ -83,7 +88,9 @@ export async function insertHalt(
      ON CONFLICT DO NOTHING RETURNING id`,
     [row.id, row.scope, row.broadcast_id, row.by, row.reason],
   );
-  return rows.length > 0;
+  if (rows.length === 0) return false;
+  await tx.query('SELECT pg_notify($1, $2)', [STANDSTILL_CHANNEL, row.id]);
+  return true;
 }
 
 export function listHalts(db: Queryable): Promise<HaltRow[]> {
@@ -105,6 +112,64 @@ export async function voteResume(tx: Transaction, id: string, operator: string):
 
 export async function liftHalt(tx: Transaction, id: string): Promise<void> {
   await tx.query('UPDATE halt SET lifted_at = now() WHERE id = $1', [id]);
+  await tx.query('SELECT pg_notify($1, $2)', [STANDSTILL_CHANNEL, id]);
+}
+
+export type StandingHalt = Pick<HaltRow, 'id' | 'scope' | 'broadcast_id'>;
+
+/** The halts in force, and the database's own time (as it writes it) at which that is true or later. */
+export async function lookAtHalts(
+  db: Queryable,
+): Promise<{ readonly at: string; readonly halts: readonly StandingHalt[] }> {
+  // Taken when the statement comes, before it reads.
+  const [row] = await db.query<{ at: string; halts: readonly StandingHalt[] }>(
+    `SELECT statement_timestamp()::text AS at,
+            coalesce((SELECT json_agg(json_build_object('id', id, 'scope', scope, 'broadcast_id', broadcast_id))
+                        FROM halt WHERE lifted_at IS NULL), '[]') AS halts`,
+  );
+  return row ?? { at: '-infinity', halts: [] };
+}
+
+/** A look begins: from its end on the process goes by it, for `KNOWN_MS_MAX` from now. Committed before anything is read. */
+export async function beginLook(db: Queryable, sender: string): Promise<void> {
+  await db.query(
+    `INSERT INTO process_look (sender, leased_at, seen_at)
+     VALUES ($1, statement_timestamp(), '-infinity')
+     ON CONFLICT (sender) DO UPDATE SET leased_at = statement_timestamp()`,
+    [sender],
+  );
+}
+
+/** What stood at that time is in force in this process. */
+export async function endLook(db: Queryable, sender: string, at: string): Promise<void> {
+  await db.query('UPDATE process_look SET seen_at = $2 WHERE sender = $1', [sender, at]);
+}
+
+/** This process has ended; those that ended without a word a day ago are forgotten too. */
+export async function forgetLook(db: Queryable, sender: string): Promise<void> {
+  await db.query(
+    `DELETE FROM process_look WHERE sender = $1 OR leased_at < now() - interval '1 day'`,
+    [sender],
+  );
+}
+
+/**
+ * How many other processes let mail leave by what they knew before `since`; the database's time, now where null.
+ * @returns that time too, for the next question.
+ */
+export async function lateLooks(
+  db: Queryable,
+  own: string,
+  since: string | null,
+): Promise<{ readonly since: string; readonly late: number }> {
+  const [row] = await db.query<{ since: string; late: number }>(
+    `SELECT asked.since::text AS since,
+            (SELECT count(*) FROM process_look WHERE sender <> $1 AND seen_at < asked.since
+               AND leased_at > clock_timestamp() - $3::float8 * interval '1 millisecond')::int AS late
+       FROM (SELECT coalesce($2::timestamptz, clock_timestamp()) AS since) asked`,
+    [own, since, KNOWN_MS_MAX],
+  );
+  return row ?? { since: '-infinity', late: 0 };
 }
 
 /** Milliseconds since each other sender's permit was granted; a halt waits for the young ones. */

@@ -69,6 +69,7 @@ function door(number: number): Door {
 function meaning(said: string): Answer {
   if (/Together with earlier messages/.test(said)) return 'budget';
   if (/frozen after an exposure/.test(said)) return 'frozen';
+  if (/Sending is halted/.test(said)) return 'halted';
   return said;
 }
 
@@ -301,6 +302,80 @@ test('who stands still in the middle of counting has the others told to try late
     await holding;
   }
   assert.equal(await door(2).send('stuck', people(0, 3, 'stuck'), 'The harbour', TEXT), 'left');
+});
+
+test('when halt has returned in one process nothing more leaves at any of the four; two people let all four go on', async () => {
+  const left = (): number => sink.contents.length + upstream.calls.length;
+  let number = 0;
+  for (const by of [0, 3]) {
+    let going = true;
+    const busy = doors.flatMap((each) =>
+      [0, 1, 2].map(async () => {
+        while (going) {
+          const n = ++number;
+          const said = await each.send('steady', people(n, 1, 'steady'), `Note ${n}`, `No. ${n}.`);
+          assert.ok(said === 'left' || said === 'halted', said);
+        }
+      }),
+    );
+    const before = left();
+    for (let waited = 0; left() < before + 100; waited += 5) {
+      assert.ok(waited < 15_000, 'nothing leaves');
+      await sleep(5);
+    }
+    const through = door(by).serving.env;
+    const halt = ['halt', '--scope', 'everything', '--reason', 'stop', '--as', 'alice'];
+    await house.must(halt, through);
+    const first = await Promise.all(
+      doors.map((each) => each.send('steady', people(1, 1, 'steady'), 'After', 'After the halt.')),
+    );
+    assert.deepEqual(first, ['halted', 'halted', 'halted', 'halted'], 'at the first attempt');
+    const stood = left();
+    await sleep(500);
+    assert.equal(left(), stood, 'nothing of what was under way has left since');
+    going = false;
+    await Promise.all(busy);
+    const [id] = (
+      await house.db.query<{ id: string }>('SELECT id FROM halt WHERE lifted_at IS NULL')
+    ).map((row) => row.id);
+    // Through another process than the one that halted.
+    const other = door(by + 2).serving.env;
+    for (const name of ['alice', 'bob'])
+      await house.must(['resume', id ?? '', '--as', name], other);
+    const since = performance.now();
+    const goesOnAfter = await whenAll('left', 'steady', since);
+    assert.ok(Math.max(...goesOnAfter) < 1000, goesOnAfter.join());
+  }
+});
+
+test('a process that stands still while the others are halted lets nothing leave when it goes on: halt waits for it', async () => {
+  const [stands, through] = [door(1), door(0)];
+  const send = (n: number): Promise<Answer> =>
+    stands.send('steady', people(n, 1, 'steady'), `Note ${n}`, `Before the halt, ${n}.`);
+  assert.equal(await send(1), 'left');
+  stands.serving.standStill();
+  try {
+    const waiting = send(2);
+    const stood = sink.contents.length;
+    const halted = performance.now();
+    await house.must(['halt', '--scope', 'everything', '--as', 'alice'], through.serving.env);
+    const waited = performance.now() - halted;
+    // Until what it knew is too old to let anything leave by.
+    assert.ok(waited > 250 && waited < 1200, `${waited} ms`);
+    stands.serving.goOn();
+    const answer = await waiting;
+    assert.match(answer, /halted|^451 /);
+    assert.equal(sink.contents.length, stood);
+  } finally {
+    stands.serving.goOn();
+    const halts = await house.db.query<{ id: string }>(
+      'SELECT id FROM halt WHERE lifted_at IS NULL',
+    );
+    for (const { id } of halts)
+      for (const name of ['alice', 'bob'])
+        await house.must(['resume', id, '--as', name], through.serving.env);
+  }
+  await whenAll('left', 'steady', performance.now());
 });
 
 test('kill -9 of one process loses neither what was counted, nor what was recorded, nor what was held', async () => {

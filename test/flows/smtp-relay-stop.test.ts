@@ -98,6 +98,28 @@ test('defer is 451', async () => {
   assert.equal(sent, 0);
 });
 
+test('a halt that comes while the next hop answers to the envelope stops the message there, with 451', async () => {
+  for (const extensions of [[], ['PIPELINING']]) {
+    let halted = false;
+    const next = await startNextHop({
+      extensions,
+      reply: (line) => {
+        halted ||= line === 'DATA';
+        return undefined;
+      },
+    });
+    const check = always({ kind: 'pass', allowedBecause: [] });
+    const relay = await startRelay(next, { road: roadOf(check), halted: () => halted });
+    const client = new RawClient(relay.port);
+    await client.begin('a@shop.test', ['b@y.test']);
+    assert.match(await client.say(`${MESSAGE}.\r\n`), /^451 4\.3\.2 Sending is halted\./);
+    assert.ok(next.commands.includes('DATA'));
+    assert.equal(next.contents.length, 0);
+    client.close();
+    await relay.close();
+  }
+});
+
 test('a check that throws, rejects, or answers nonsense is 451 4.x and never passes', async () => {
   const broken: readonly Decide[] = [
     async () => {

@@ -13,13 +13,14 @@ import { callOf, settingsOf } from '../support/kept-road.ts';
 const SENDER = identityOf('shop', 'transactional');
 let database: TestDatabase;
 let guard: Guard;
+let halted = false;
 
 before(async () => {
   database = await testDatabase();
   guard = createGuard({
     db: database.db,
     settings: settingsOf,
-    halted: () => false,
+    halted: () => halted,
     circumstances: { assess: async () => ({ reasons: [], campaign: null }) },
     keeper: {
       seal: () => {
@@ -70,6 +71,14 @@ test('one call is answered after its own commit, without waiting for others', as
   const { action, entry } = await decide(0);
   assert.equal(action, 'forward');
   assert.deepEqual(await entered(), [entry]);
+});
+
+test('a call that was judged before a halt and is recorded after it is deferred', async () => {
+  const deciding = decide(1);
+  halted = true;
+  const { action, verdict } = await deciding;
+  halted = false;
+  assert.deepEqual([action, verdict], ['defer', { kind: 'defer', reasons: ['halted'] }]);
 });
 
 test('many calls at once share few batches, and every verdict is entered exactly once', async () => {

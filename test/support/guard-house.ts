@@ -26,6 +26,9 @@ export interface ServeProcess {
   readonly lines: readonly string[];
   /** The port of a gate, by the beginning of its name. */
   port(gate: string): number;
+  /** `kill -STOP`: it stands still where it is, until `goOn`. */
+  standStill(): void;
+  goOn(): void;
   /** `kill -9`. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -153,7 +156,13 @@ function followed(
     return Number(found);
   };
   return {
-    process: { env, lines, port, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') },
+    process: {
+      ...{ env, lines, port },
+      standStill: () => void child.kill('SIGSTOP'),
+      goOn: () => void child.kill('SIGCONT'),
+      kill: () => end('SIGKILL'),
+      stop: () => end('SIGTERM'),
+    },
     ready: Promise.race([isReady, sleep(READY_MS, false, { ref: false })]),
   };
 }

@@ -182,7 +182,7 @@ async function deliverOne(
     return { ...base, state: 'waiting', attempts: 0, answer: 'stood-still' };
   let result: DeliveryResult;
   try {
-    result = await job.carrier.deliver(delivery);
+    result = await job.carrier.deliver(delivery, job.frozen);
   } catch {
     // Whether content had gone out by then is not known.
     result = { kind: 'uncertain', answer: 'fault' };
