@@ -242,30 +242,35 @@ class GateRoad implements Road {
       campaign,
     };
     const { recorded, kept } = await this.#book.enter(row, sealed);
-    const late = recorded ? await this.#stands(identity, action) : 'ledger-unavailable';
-    if (late !== null) {
-      const { judgement: put } = deferred({ judgement, campaign }, late);
-      return { ...put, entry, action: 'defer', mode, kept: null };
-    }
+    const decision: Decision = { ...judgement, entry, action, mode, kept };
+    if (!recorded) return putOff(decision, 'ledger-unavailable');
     if (sealed !== null) this.#options.keeper.wake();
-    return { ...judgement, entry, action, mode, kept };
+    return action === 'forward' ? this.#unlessHalted(decision, identity) : decision;
   }
 
-  /** Why what was judged and recorded does not go on all the same: a halt has come meanwhile, or nobody knows. */
-  async #stands(identity: Identity, action: Action): Promise<Doubt | null> {
-    if (action !== 'forward') return null;
+  /** What was judged before a halt and not yet handed over does not go on; nor where nobody knows of halts. */
+  async #unlessHalted(decision: Decision, identity: Identity): Promise<Decision> {
     const { halts } = this.#options.circumstances;
     try {
       if (halts?.known === false) await halts.look();
     } catch (error) {
       this.#options.onFault?.(error);
-      return 'guard-fault';
+      return putOff(decision, 'guard-fault');
     }
-    return this.#options.halted(identity) ? 'halted' : null;
+    return this.#options.halted(identity) ? putOff(decision, 'halted') : decision;
   }
 }
 
 type Doubt = 'halted' | 'ledger-unavailable' | 'guard-fault';
+
+function putOff(decision: Decision, reason: Doubt): Decision {
+  return {
+    ...decision,
+    verdict: { kind: 'defer', reasons: [reason] },
+    action: 'defer',
+    kept: null,
+  };
+}
 
 function deferred({ judgement, campaign }: Assessed, reason: Doubt): Assessed {
   return { judgement: { ...judgement, verdict: { kind: 'defer', reasons: [reason] } }, campaign };

@@ -115,7 +115,8 @@ class LiveAround implements LiveCircumstances {
   }
 
   async assess(call: GuardedCall, identity: Identity, judgement: Judgement): Promise<Around> {
-    if (!this.#board.known) await this.#board.look();
+    // Where that fails it is still not known, and said so.
+    if (!this.#board.known) await this.#board.look().catch(() => {});
     return this.#assess(call, identity, judgement);
   }
 

@@ -19,7 +19,8 @@ export const ROAD: readonly RoadFile[] = [
   {
     file: 'src/guard/check.ts',
     on: ['decide', '#decide', '#assess', '#enter'],
-    off: [],
+    // Of what passes, after its verdict is recorded: nothing of it is kept.
+    off: ['#unlessHalted'],
   },
   {
     file: 'src/guard/verdict-book.ts',
@@ -58,6 +59,7 @@ export const DOORS: readonly RoadFile[] = [
   {
     file: 'src/guard/circumstances.ts',
     on: ['#look', '#nameCampaign', '#hasSuppressed'],
+    // assess: where what is known of halts and freezes is too old, before anything has been kept.
     off: 'all others',
   },
 ];
