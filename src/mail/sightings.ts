@@ -169,6 +169,8 @@ interface Piece {
 
 /** RFC 5322 atext, the dot, and (RFC 6532) everything beyond ASCII. */
 const LOCAL = table("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~.");
+const WORD = table('abcdefghijklmnopqrstuvwxyz0123456789_+.-');
+const LETTER_OR_DIGIT = /[\p{L}\p{N}]/u;
 const DOMAIN = table('abcdefghijklmnopqrstuvwxyz0123456789-_.');
 
 function table(characters: string): Uint8Array {
@@ -187,9 +189,6 @@ function readLocal(text: string, at: number, limit: number): Piece {
   return unquotedLocal(text, at, limit);
 }
 
-/** The last word before a place: what may be the first of a name. */
-const WORD_BEFORE = /[\p{L}\p{N}_+.-]+$/u;
-
 /**
  * `ann b@x.test` and `<ann b c@x.test>`: programs that leave out the quotes of a local part with spaces mean all of it, and readers'
  * programs show it so. To count only where somebody is known to have that address.
@@ -200,15 +199,29 @@ function spacedLocals(
   { end }: Piece,
 ): readonly string[] {
   if (quoted || text.charCodeAt(start - 1) !== 0x20) return NONE;
-  const before = text.slice(Math.max(0, start - QUOTED_LOCAL_MAX), start - 1);
-  const word = WORD_BEFORE.exec(before)?.[0];
-  if (word === undefined) return NONE;
+  const earliest = Math.max(0, start - QUOTED_LOCAL_MAX);
+  const word = wordBefore(text, start - 1, earliest);
+  if (word === '') return NONE;
   const spaced = [`${word} ${local}`];
   if (text.charCodeAt(end) === 0x3e) {
+    const before = text.slice(earliest, start - 1);
     const whole = /<([^\s<>"@][^<>"@\r\n]*)$/.exec(before)?.[1];
     if (whole !== undefined && whole !== word) spaced.push(`${whole} ${local}`);
   }
   return spaced;
+}
+
+/** The word that ends here: what may be the first of a name. */
+function wordBefore(text: string, end: number, earliest: number): string {
+  let start = end;
+  while (start > earliest && isWordCharacter(text, start - 1)) start--;
+  return text.slice(start, end);
+}
+
+function isWordCharacter(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  if (code < 128) return WORD[code] === 1;
+  return (code >= 0xd800 && code <= 0xdfff) || LETTER_OR_DIGIT.test(text.charAt(at));
 }
 
 function unquotedLocal(text: string, end: number, limit: number): Piece {

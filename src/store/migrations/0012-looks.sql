@@ -1,6 +1,7 @@
 -- By what each serving process lets mail leave: a halt waits for all of them.
 
-CREATE TABLE process_look (
+-- Worth nothing after a crash, and written a few times a second.
+CREATE UNLOGGED TABLE process_look (
   sender    text PRIMARY KEY,
   -- When it began the look that it goes by, at the latest; so long after that it goes by none.
   leased_at timestamptz NOT NULL,
