@@ -13,6 +13,7 @@ import {
   undoQuotedPrintable,
   undoScriptEscapes,
 } from './undo-coding.ts';
+import { isWeakDomain, withoutFileEnding } from './unlikely-domain.ts';
 
 export interface Sighting {
   /** The likeliest reading, as `canonicalAddress()` gives it; lower case where that knows no form. */
@@ -305,7 +306,7 @@ function sightingOf(local: Piece, domain: Piece, place: Place): Sighting | null 
     address,
     start: place.start,
     end: place.end,
-    weak: isWeak(domain.text) || (best !== local.text && /%[0-9a-fA-F]{2}/.test(local.text)),
+    weak: isWeakDomain(domain.text) || (best !== local.text && /%[0-9a-fA-F]{2}/.test(local.text)),
     readings,
     embedded: /[=%]/.test(local.text) ? embeddedAddresses(local.text) : NONE,
   };
@@ -389,31 +390,4 @@ function cutsAfter(name: string): readonly string[] {
     if (/[-+_./]/.test(name[index] ?? '')) cuts.push(name.slice(index + 1));
   }
   return cuts;
-}
-
-const FILE_ENDING =
-  /\.(?:avif|bmp|css|gif|html?|ico|jpe?g|js|json|mjs|pdf|php|png|svg|webp|aspx?|jsp|tsx?)$/i;
-
-const FILE_ENDINGS = new Set(
-  'csv doc docx eml htm html ics jpeg jpg json log msg ods odt pdf png rtf tsv txt vcf xls xlsx xml zip'.split(
-    ' ',
-  ),
-);
-
-const FILE_ENDING_MAX = 4;
-
-/** The domain in the name of a file that is called by somebody's address: `ann@home.test.csv`. */
-function withoutFileEnding(domain: string): string | null {
-  const dot = domain.lastIndexOf('.');
-  if (domain.length - dot > FILE_ENDING_MAX + 1 || domain.indexOf('.') === dot) return null;
-  return FILE_ENDINGS.has(domain.slice(dot + 1).toLowerCase()) ? domain.slice(0, dot) : null;
-}
-
-/** No dot, a last label that is no top-level domain, or a file name. */
-function isWeak(domain: string): boolean {
-  if (domain.startsWith('[') || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(domain)) return false;
-  const last = domain.slice(domain.lastIndexOf('.') + 1);
-  if (last.length === domain.length) return true;
-  if (FILE_ENDING.test(domain)) return true;
-  return !/^(?:[A-Za-z]{2,63}|xn--[A-Za-z0-9-]+|[^\x21-\x7e]+)$/i.test(last);
 }
