@@ -80,6 +80,7 @@ async function killsAndResumes(
     await sleep(random() * 40);
     await killAll(at, options.postgresToo.includes(index + 1));
     await released;
+    assert.ok(sink.taken() < options.people, 'the kill came after the end: a slower far side');
     if (options.machineLost === true) await loseLogs(at, id);
     keptAtKill.push(sink.taken());
     const { lines } = await at.serve();
